@@ -1,0 +1,1 @@
+"""What people look at while it runs: admin endpoints and their views."""

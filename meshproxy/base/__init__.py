@@ -1,0 +1,1 @@
+"""The ground floor: message heads, header names, errors, origins, clock. Imports nothing of ours."""

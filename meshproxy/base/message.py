@@ -1,0 +1,113 @@
+"""Message heads and their bodies in transit, as codecs produce them and everything above reads them.
+
+A `Request` is created when its head is complete; body bytes arrive in `body` until `complete`. Machines of the
+codec floor fill it; the proxy takes the chunks out again. Not frozen: it is the one thing on the request path
+that changes.
+"""
+
+from __future__ import annotations
+
+from meshproxy.base.headers import Fields
+
+CHUNKED = -1
+"""As a content length: the length is not known, the body is chunked on the wire."""
+
+
+class Request:
+    """One request head. All text is bytes as received, but `path` is normalized (Istio's BASE).
+
+    `fields` holds what may be forwarded, in order: no Host, no framing, no hop-by-hop field.
+    `host` is the Host field, or the authority of an absolute-form target, letter case kept.
+    `content_length` is the length of the body, 0 without one, or CHUNKED.
+    """
+
+    __slots__ = (
+        "_index",
+        "body",
+        "complete",
+        "content_length",
+        "expects_continue",
+        "fields",
+        "host",
+        "keep_alive",
+        "method",
+        "path",
+        "query",
+        "scheme",
+        "trailers",
+        "upgrade",
+        "version",
+    )
+
+    def __init__(self, method: bytes, path: bytes, query: bytes | None, host: bytes, fields: Fields) -> None:
+        self.method = method
+        self.path = path
+        self.query = query  # what follows the "?", or None where there is none
+        self.host = host
+        self.fields = fields
+        self.scheme = b"http"
+        self.version = b"HTTP/1.1"
+        self.content_length = 0
+        self.keep_alive = True
+        self.expects_continue = False
+        self.upgrade: bytes | None = None  # the protocol asked for, such as b"websocket"
+        self.body: list[bytes] = []  # received, not yet taken
+        self.complete = False
+        self.trailers: Fields = []
+        self._index: dict[bytes, list[bytes]] | None = None
+
+    @property
+    def target(self) -> bytes:
+        """The path with its query, as it is sent on."""
+        return self.path if self.query is None else b"%b?%b" % (self.path, self.query)
+
+    def values(self, name: bytes) -> list[bytes]:
+        """All values of the field `name` (lower case), in order; empty where the request lacks it.
+
+        Pseudo headers (`:method`, `:scheme`, `:authority`, `:path`) are answered too.
+        """
+        index = self._index
+        if index is None:
+            index = self._index = self._indexed()
+        return index.get(name) or []
+
+    def _indexed(self) -> dict[bytes, list[bytes]]:
+        index: dict[bytes, list[bytes]] = {}
+        for name, value in self.fields:
+            index.setdefault(name.lower(), []).append(value)
+        index[b"host"] = index[b":authority"] = [self.host]
+        index[b":method"] = [self.method]
+        index[b":scheme"] = [self.scheme]
+        index[b":path"] = [self.target]
+        return index
+
+
+class Response:
+    """One response head. `fields` holds what may be forwarded: no framing, no hop-by-hop field.
+
+    `content_length` is the announced length, CHUNKED where it is chunked or ends with the connection, 0 where
+    there can be no body. Of a HEAD or 304 answer, `announced_length` is what its Content-Length said.
+    """
+
+    __slots__ = (
+        "announced_length",
+        "body",
+        "complete",
+        "content_length",
+        "fields",
+        "reason",
+        "status",
+        "trailers",
+        "upgrade",
+    )
+
+    def __init__(self, status: int, reason: bytes, fields: Fields) -> None:
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.content_length = 0
+        self.announced_length: int | None = None
+        self.upgrade: bytes | None = None
+        self.body: list[bytes] = []
+        self.complete = False
+        self.trailers: Fields = []

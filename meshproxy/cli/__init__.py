@@ -1,0 +1,1 @@
+"""The verbs. Builds the parts and joins them; holds no logic of its own."""

@@ -1,0 +1,1 @@
+"""Turns what was written (model) into what will be done (plan)."""

@@ -1,0 +1,1 @@
+"""What happens when no request is there: settings, sources, reload, worker, supervisor."""

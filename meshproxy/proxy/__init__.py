@@ -1,0 +1,1 @@
+"""One connection and one request: bytes to plan to endpoint and back."""

@@ -1,0 +1,1 @@
+"""Counts, logs, traces. Decides nothing about a request."""

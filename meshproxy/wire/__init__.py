@@ -1,0 +1,1 @@
+"""Bytes, sockets, TLS. Codecs decide without I/O; transports own it."""
