@@ -1,0 +1,46 @@
+"""What we know of those we call, before we call them: clusters, their endpoints and policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from meshproxy.base.origin import Origin
+
+
+class Balancer(Enum):
+    """Values are Istio's names."""
+
+    LEAST_REQUEST = "LEAST_REQUEST"
+    ROUND_ROBIN = "ROUND_ROBIN"
+    RANDOM = "RANDOM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One address of a cluster. Its key, by which live state survives reloads, is (address, port)."""
+
+    address: str  # an IP address, or unix:///path with port 0
+    port: int
+    weight: int = 1
+    labels: tuple[tuple[str, str], ...] = ()
+    locality: str = ""  # region/zone/subzone
+    healthy: bool = True  # False: known, but not ready
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """`name` is Istio's: `outbound|9080|v2|reviews.default.svc.cluster.local`. `origin` is the DestinationRule
+    (or its subset) that shaped it, or the service's."""
+
+    name: str
+    host: str
+    port: int
+    subset: str = ""
+    endpoints: tuple[Endpoint, ...] = ()
+    balancer: Balancer = Balancer.LEAST_REQUEST
+    connect_timeout: float = 10.0
+    idle_timeout: float = 60.0
+    origin: Origin | None = None
+    rule: str = ""  # the DestinationRule that applied: namespace/name

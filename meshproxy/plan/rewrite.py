@@ -1,0 +1,53 @@
+"""What happens to path and authority of a matched request before it is sent on, and where a redirect leads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshproxy.plan.regex import Regex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """`prefix` is replaced by `path` literally, nothing is normalized; without `prefix` the whole path is.
+
+    `regex` with `substitution` is used instead where given. `authority` replaces the Host.
+    """
+
+    prefix: bytes | None = None
+    path: bytes | None = None
+    regex: Regex | None = None
+    substitution: bytes = b""
+    authority: bytes | None = None
+
+    def apply(self, path: bytes) -> bytes:
+        """The new path, without query."""
+        if self.regex is not None:
+            return self.regex.substitute(path, self.substitution)
+        if self.path is None:
+            return path
+        if self.prefix is None:
+            return self.path
+        return self.path + path[len(self.prefix) :]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """An answer with a Location. `port` is the explicit port to name, 0 for none; `path` replaces the whole
+    path, `prefix_rewrite` the matched `prefix`."""
+
+    status: int = 301
+    scheme: bytes | None = None
+    authority: bytes | None = None
+    port: int | None = None
+    path: bytes | None = None
+    prefix: bytes | None = None
+    prefix_rewrite: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectResponse:
+    """An answer of our own."""
+
+    status: int
+    body: bytes = b""

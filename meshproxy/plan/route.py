@@ -1,0 +1,97 @@
+"""One route: what it asks of a request, and what then happens to it. Policies that are absent are None."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshproxy.base.origin import Origin
+from meshproxy.plan.cors import Cors
+from meshproxy.plan.fault import Fault
+from meshproxy.plan.header_ops import HeaderOps
+from meshproxy.plan.match import Condition, PathMatch
+from meshproxy.plan.retry import Retry
+from meshproxy.plan.rewrite import DirectResponse, Redirect, Rewrite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """One weighted destination. `cluster` is the cluster's name, whether or not such a cluster exists."""
+
+    cluster: str
+    host: str
+    subset: str = ""
+    port: int = 0
+    weight: int = 1
+    request_headers: HeaderOps | None = None
+    response_headers: HeaderOps | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """A copy of a share (in millionths) of the requests goes to `cluster`; its answer is dropped."""
+
+    cluster: str
+    host: str
+    subset: str = ""
+    port: int = 0
+    share: int = 1_000_000
+    shadow_suffix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """To one of several destinations by weight; none has weight 0, unless it is the only one."""
+
+    destinations: tuple[Destination, ...]
+    total: int = 0
+
+    def choose(self, draw: float) -> Destination:
+        """One destination; `draw` in [0, 1), one draw for the whole request, retries included."""
+        destinations = self.destinations
+        if len(destinations) == 1:
+            return destinations[0]
+        point = draw * self.total
+        for destination in destinations:
+            point -= destination.weight
+            if point < 0:
+                return destination
+        return destinations[-1]
+
+
+Action = Forward | Redirect | DirectResponse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One (rule, match block) pair of a VirtualService, or the default route of a service.
+
+    `path` None: any path. With `ignore_case`, `path` is in lower case. `name` is what the access log calls it.
+    `timeout` covers the whole exchange, retries included, in seconds.
+    """
+
+    name: str
+    origin: Origin | None
+    action: Action
+    path: PathMatch | None = None
+    ignore_case: bool = False
+    conditions: tuple[Condition, ...] = ()
+    rewrite: Rewrite | None = None
+    request_headers: HeaderOps | None = None
+    response_headers: HeaderOps | None = None
+    timeout: float | None = None
+    retry: Retry | None = None
+    fault: Fault | None = None
+    cors: Cors | None = None
+    mirrors: tuple[Mirror, ...] = ()
+    match_index: int | None = None  # which match block of the rule, where it has any
+    service: str = ""  # the host asked for, as telemetry names it: reviews.default.svc.cluster.local
+
+    @property
+    def catches_all(self) -> bool:
+        """Whether no request can pass it by."""
+        any_path = self.path is None or (
+            not self.conditions
+            and getattr(self.path, "value", None) in (b"", b"/")
+            and hasattr(self.path, "value")
+        )
+        return any_path and not self.conditions
