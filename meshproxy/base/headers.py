@@ -8,9 +8,7 @@ from collections.abc import Iterable
 Fields = list[tuple[bytes, bytes]]
 
 #: RFC 9110, 7.6.1, and what old proxies invented: meant for the next hop only, never forwarded.
-HOP_BY_HOP = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade")
-)
+HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"))
 
 
 def values(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:

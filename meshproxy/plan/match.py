@@ -84,30 +84,12 @@ class Condition(Protocol):
 #: repeated lines are compared one by one.
 JOINED = frozenset(
     name.encode()
-    for name in [
-        "accept",
-        "accept-encoding",
-        "access-control-request-headers",
-        "access-control-request-method",
-        "authorization",
-        "cache-control",
-        "content-type",
-        "expect",
-        "forwarded",
-        "grpc-accept-encoding",
-        "grpc-timeout",
-        "origin",
-        "te",
-        "user-agent",
-        "via",
-        "x-envoy-original-path",
-        "x-forwarded-client-cert",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-proto",
-        "x-request-id",
-    ]
+    for name in (
+        "accept accept-encoding access-control-request-headers access-control-request-method authorization "
+        "cache-control content-type expect forwarded grpc-accept-encoding grpc-timeout origin te user-agent via "
+        "x-envoy-original-path x-forwarded-client-cert x-forwarded-for x-forwarded-host x-forwarded-port "
+        "x-forwarded-proto x-request-id"
+    ).split()
 )
 
 

@@ -25,8 +25,6 @@ class Retry:
 
 DEFAULT = Retry(
     attempts=2,
-    conditions=frozenset(
-        ("connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes")
-    ),
+    conditions=frozenset(("connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes")),
 )
 """Istio's policy where none is written."""

@@ -90,8 +90,6 @@ class Route:
     def catches_all(self) -> bool:
         """Whether no request can pass it by."""
         any_path = self.path is None or (
-            not self.conditions
-            and getattr(self.path, "value", None) in (b"", b"/")
-            and hasattr(self.path, "value")
+            not self.conditions and getattr(self.path, "value", None) in (b"", b"/") and hasattr(self.path, "value")
         )
         return any_path and not self.conditions
