@@ -10,8 +10,8 @@ from meshproxy.plan.table import VirtualHosts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """`name` is stable over reloads: `mesh`, or `0.0.0.0_8080` for a gateway port. `port` is what is bound (0: any free one),
-    `server_port` what the configuration says (redirects and `match.port` speak of that one).
+    """`name` is stable over reloads: `mesh`, or `0.0.0.0_8080` for a gateway port. `port` is what is bound
+    (0: any free one), `server_port` what the configuration says (redirects and `match.port` speak of that one).
 
     As a gateway it appends the client's address to X-Forwarded-For, sets X-Forwarded-Proto from the connection and
     answers as `istio-envoy`; as the mesh listener it trusts what the client says and answers as `envoy`.

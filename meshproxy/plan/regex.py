@@ -40,8 +40,8 @@ class Regex:
         return found
 
     def substitute(self, value: bytes, rewrite: bytes) -> bytes:
-        """Every non-overlapping match replaced, from left to right; `\\1` a group, `\\0` the whole match, `\\\\` a backslash
-        (RE2::GlobalReplace)."""
+        """Every non-overlapping match replaced, from left to right; `\\1` a group, `\\0` the whole match,
+        `\\\\` a backslash (RE2::GlobalReplace)."""
         pieces: list[bytes] = []
         position = copied = 0
         while position <= len(value):
