@@ -1,0 +1,79 @@
+"""From the first word of the command line to its verb, and from the verb to an exit code.
+
+Owns: the table of verbs, `--help`, exit codes. A verb is a module with `main(argv: Sequence[str]) -> int`, imported
+only when it is asked for: what `run` never uses must not cost it start-up time or memory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+OK, FAILURE, USAGE, CONFIG, CANNOT_BIND, FINDINGS = 0, 1, 64, 65, 69, 79
+
+_VERBS = {
+    "run": ("meshproxy.cli.run", "serve the configuration"),
+    "check": ("meshproxy.cli.check", "find what is wrong or suspicious, from files alone"),
+    "routes": ("meshproxy.cli.tables", "print the routes of the compiled configuration"),
+    "clusters": ("meshproxy.cli.tables", "print its clusters"),
+    "endpoints": ("meshproxy.cli.tables", "print its endpoints"),
+    "listeners": ("meshproxy.cli.tables", "print its listeners"),
+    "demo": ("meshproxy.cli.demo", "the product tour, with nothing else installed"),
+    "version": ("meshproxy.cli.version", "print the version"),
+}
+#: Processes that `run` starts for itself.
+_INTERNAL = {"_build": "meshproxy.control.build", "_worker": "meshproxy.control.worker_process"}
+#: Modules that serve several verbs are told which one: `main(["routes", …])`.
+_SHARED = frozenset(("routes", "clusters", "endpoints", "listeners"))
+
+_HELP = """\
+usage: meshproxy VERB [options]
+
+Serves, explains, tests and checks Istio traffic-management YAML, without a cluster.
+
+{verbs}
+
+examples:
+  meshproxy demo
+  meshproxy check config/
+  meshproxy run -f config/ --map reviews:v2=127.0.0.1:9082
+  meshproxy routes -f config/
+
+`meshproxy VERB --help` says more. Every flag has an environment twin: --drain-time is MESHPROXY_DRAIN_TIME.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of the verb that `argv` (or the command line) asks for."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # the reader of our output (head, less) has gone: nothing more to say, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _dispatch(arguments: list[str]) -> int:
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if verb in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+        return OK
+    if verb == "--version":
+        verb = "version"
+    module = _INTERNAL.get(verb) or _VERBS.get(verb, ("",))[0]
+    if not module:
+        sys.stderr.write(f"meshproxy: {f'no verb {verb!r}' if verb else 'which verb?'}\n\n{_help()}")
+        return USAGE
+    entry = import_module(module).main
+    code: int = entry([verb, *rest] if verb in _SHARED else rest)
+    sys.stdout.flush()
+    return code
+
+
+def _help() -> str:
+    return _HELP.format(verbs="\n".join(f"  {verb:10} {about}" for verb, (_, about) in _VERBS.items()))
