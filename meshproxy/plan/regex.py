@@ -94,24 +94,55 @@ def _expanded(rewrite: bytes, value: bytes, spans: Sequence[tuple[int, int]]) ->
 
 
 class RegexSet:
-    """Many patterns asked at once: `matching(value)` gives the indices of all that match the whole value.
+    """Many patterns asked at once: `matching(value)` gives the indices of all that match the whole value, in order.
 
-    One pass of RE2 over the value, whatever the number of patterns.
+    One pass of RE2 over the value, whatever the number of patterns, as long as they fit RE2's memory; RE2 crashes or
+    says "no match" where they do not, so what does not fit is split, and a pattern that always matches stands guard.
     """
 
-    __slots__ = ("_set", "patterns")
+    __slots__ = ("_parts", "patterns")
 
     def __init__(self, patterns: Sequence[bytes]) -> None:
         self.patterns = tuple(patterns)
-        self._set = _re2.Set(_BOTH, _options())
-        for pattern in self.patterns:
-            if self._set.Add(pattern) < 0:
-                raise ValueError(f"not an RE2 pattern: {pattern!r}")
-        self._set.Compile()
+        regexes = [Regex(pattern) for pattern in self.patterns]
+        self._parts: list[tuple[int, list[Regex], Any]] = []
+        self._add(0, regexes)
+
+    def _add(self, start: int, regexes: list[Regex]) -> None:
+        if not regexes:
+            return
+        compiled = _compiled_set(regexes)
+        if compiled is None and len(regexes) > 1:
+            middle = len(regexes) // 2
+            self._add(start, regexes[:middle])
+            self._add(start + middle, regexes[middle:])
+        else:
+            self._parts.append((start, regexes, compiled))
 
     def matching(self, value: bytes) -> list[int]:
-        found: list[int] = self._set.Match(value)
+        found: list[int] = []
+        for start, regexes, compiled in self._parts:
+            indices: list[int] = compiled.Match(value) if compiled is not None else []
+            if len(regexes) in indices:
+                found += sorted(start + index for index in indices if index < len(regexes))
+            else:
+                found += [start + index for index, regex in enumerate(regexes) if regex.matches(value)]
         return found
 
     def __reduce__(self) -> tuple[type[RegexSet], tuple[tuple[bytes, ...]]]:
         return RegexSet, (self.patterns,)
+
+
+_SET_MEMORY = 64 << 20  # a bound, not an allocation: 10,000 patterns fit
+_ALWAYS = rb"\C*"
+
+
+def _compiled_set(regexes: list[Regex]) -> Any | None:
+    """An RE2 set with the guard behind the last pattern, or None where RE2's memory does not suffice."""
+    options = _options()
+    options.max_mem = _SET_MEMORY
+    compiled = _re2.Set(_BOTH, options)
+    for regex in regexes:
+        compiled.Add(regex.pattern)
+    compiled.Add(_ALWAYS)
+    return compiled if compiled.Compile() else None

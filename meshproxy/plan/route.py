@@ -8,7 +8,7 @@ from meshproxy.base.origin import Origin
 from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.header_ops import HeaderOps
-from meshproxy.plan.match import Condition, PathMatch
+from meshproxy.plan.match import Condition, PathMatch, Prefix
 from meshproxy.plan.retry import Retry
 from meshproxy.plan.rewrite import DirectResponse, Redirect, Rewrite
 
@@ -89,7 +89,4 @@ class Route:
     @property
     def catches_all(self) -> bool:
         """Whether no request can pass it by."""
-        any_path = self.path is None or (
-            not self.conditions and getattr(self.path, "value", None) in (b"", b"/") and hasattr(self.path, "value")
-        )
-        return any_path and not self.conditions
+        return not self.conditions and (self.path is None or self.path == Prefix(b""))
