@@ -27,7 +27,8 @@ class Record(Protocol):
     bytes_received: int
     bytes_sent: int
     response_fields: Fields  # as sent to the client, without framing
-    upstream_fields: Fields  # as sent to the upstream
+    response_trailers: Fields
+    upstream_fields: Fields  # as sent to the upstream; empty where nothing was
     original_path: bytes | None  # path and query before a rewrite
     upstream_host: str
     upstream_cluster: str
