@@ -1,0 +1,173 @@
+"""What is counted, under which names and labels, and its rendering as Prometheus text.
+
+Owns: Istio's metric names and labels (telemetry v2), our own names, resolving a request's series once per kind of
+request. Refuses: storage (stats.py), deciding what a request was.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from meshproxy import __version__
+from meshproxy.telemetry.record import Record
+from meshproxy.telemetry.stats import Counter, Entry, Histogram, Labels, Stats
+
+BOUNDS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4, 3e5, 6e5, 1.8e6, 3.6e6)
+"""Envoy's default bounds: of milliseconds, and of bytes."""
+_MICROSECONDS = tuple(bound * 1000 for bound in BOUNDS)
+_KINDS_OF_REQUEST = 2_000
+"""So many (service, cluster, status, flags) are told apart; what comes after is of service `unknown`."""
+
+_HELP = {
+    "istio_requests_total": "Requests that have ended.",
+    "istio_request_duration_milliseconds": "From a request's first byte to its response's last.",
+    "istio_request_bytes": "Size of request bodies.",
+    "istio_response_bytes": "Size of response bodies.",
+    "istio_build": "Version of this proxy.",
+    "meshproxy_config_reloads_total": "Configurations read, by result.",
+    "meshproxy_config_generation": "Number of the configuration that is served.",
+    "meshproxy_config_last_reload_success_timestamp_seconds": "When the served configuration was taken up.",
+    "meshproxy_config_last_reload_successful": "Whether the last configuration read is served.",
+    "meshproxy_workers": "Workers that serve.",
+    "meshproxy_worker_restarts_total": "Workers that ended unasked and were started again.",
+    "meshproxy_downstream_cx_total": "Connections accepted.",
+    "meshproxy_downstream_cx_active": "Connections open from clients.",
+    "meshproxy_upstream_cx_total": "Connections opened to endpoints.",
+    "meshproxy_upstream_cx_active": "Connections open to endpoints.",
+    "meshproxy_downstream_rq_active": "Requests in flight.",
+}
+
+
+class _Series:
+    """The slots of one kind of request, resolved."""
+
+    __slots__ = ("bytes_in", "bytes_in_sum", "bytes_out", "bytes_out_sum", "duration", "duration_sum", "total")
+
+    def __init__(self, total: Counter, duration: Histogram, bytes_in: Histogram, bytes_out: Histogram) -> None:
+        self.total = total.index
+        self.duration, self.duration_sum = duration.index, duration.sum_index
+        self.bytes_in, self.bytes_in_sum = bytes_in.index, bytes_in.sum_index
+        self.bytes_out, self.bytes_out_sum = bytes_out.index, bytes_out.sum_index
+
+
+class RequestMetrics:
+    """Counts ended requests as Istio's sidecar does. `labels` are this workload's own."""
+
+    def __init__(self, stats: Stats, namespace: str = "unknown", labels: Labels = ()) -> None:
+        self._stats = stats
+        self._view = stats.view
+        self._source = _source(namespace, dict(labels))
+        self._series: dict[tuple[str, str, int, str], _Series] = {}
+
+    def observe(self, record: Record, service: str) -> None:
+        """`service` is the host that the request meant, as the registry names it; empty where it has none."""
+        key = (service, record.upstream_cluster, record.status, record.flags)
+        series = self._series.get(key) or self._resolve(key)
+        view = self._view
+        view[series.total] += 1
+        micros = int(record.duration * 1e6)
+        view[series.duration + bisect_left(_MICROSECONDS, micros)] += 1
+        view[series.duration_sum] += micros
+        size = record.bytes_received
+        view[series.bytes_in + bisect_left(BOUNDS, size)] += 1
+        view[series.bytes_in_sum] += size
+        size = record.bytes_sent
+        view[series.bytes_out + bisect_left(BOUNDS, size)] += 1
+        view[series.bytes_out_sum] += size
+
+    def _resolve(self, key: tuple[str, str, int, str]) -> _Series:
+        if len(self._series) >= _KINDS_OF_REQUEST:
+            key = ("", "", key[2], key[3])
+            if key in self._series:
+                return self._series[key]
+        service, _, status, flags = key
+        labels = (
+            *self._source,
+            *_destination(service),
+            ("request_protocol", "http"),
+            ("response_code", str(status)),
+            ("grpc_response_status", ""),
+            ("response_flags", flags or "-"),
+            ("connection_security_policy", "unknown"),
+        )
+        stats = self._stats
+        series = self._series[key] = _Series(
+            stats.counter("istio_requests_total", labels),
+            stats.histogram("istio_request_duration_milliseconds", labels, _MICROSECONDS, 1000),
+            stats.histogram("istio_request_bytes", labels, BOUNDS),
+            stats.histogram("istio_response_bytes", labels, BOUNDS),
+        )
+        return series
+
+
+def _source(namespace: str, labels: dict[str, str]) -> Labels:
+    app = labels.get("app", "unknown")
+    named = (labels.get(key) for key in ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app"))
+    return (
+        ("reporter", "source"),
+        ("source_workload", "unknown"),
+        ("source_workload_namespace", namespace),
+        ("source_principal", "unknown"),
+        ("source_app", app),
+        ("source_version", labels.get("version", "unknown")),
+        ("source_cluster", "unknown"),
+        ("source_canonical_service", next((name for name in named if name), "unknown")),
+        ("source_canonical_revision", labels.get("service.istio.io/canonical-revision", "latest")),
+    )
+
+
+def _destination(service: str) -> Labels:
+    """A cluster-local host names service and namespace; of any other, the host is all we know."""
+    name, _, rest = service.partition(".")
+    namespace, _, zone = rest.partition(".")
+    local = zone.startswith("svc.")
+    return (
+        ("destination_workload", "unknown"),
+        ("destination_workload_namespace", "unknown"),
+        ("destination_principal", "unknown"),
+        ("destination_app", "unknown"),
+        ("destination_version", "unknown"),
+        ("destination_service", service or "unknown"),
+        ("destination_canonical_service", "unknown"),
+        ("destination_canonical_revision", "latest"),
+        ("destination_service_name", name if local else service or "unknown"),
+        ("destination_service_namespace", namespace if local else "unknown"),
+        ("destination_cluster", "unknown"),
+    )
+
+
+def count_build(stats: Stats) -> None:
+    stats.gauge("istio_build", (("component", "proxy"), ("tag", f"meshproxy-{__version__}"))).set(1)
+
+
+def render(stats: Stats) -> Iterator[str]:
+    """Everything registered, summed over all processes, in Prometheus' text format 0.0.4, in pieces: there can be
+    100,000 lines, and who asks may have better to do in between."""
+    families: dict[str, list[Entry]] = {}
+    for entry in stats.entries():
+        families.setdefault(entry.name, []).append(entry)
+    for name, entries in sorted(families.items()):
+        yield f"# HELP {name} {_HELP.get(name, name)}\n# TYPE {name} {entries[0].kind}\n"
+        for entry in entries:
+            yield "".join(f"{sample}\n" for sample in _samples(entry, stats.values(entry)))
+
+
+def _samples(entry: Entry, values: tuple[int, ...]) -> Iterator[str]:
+    labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in entry.labels)
+    if entry.kind != "histogram":
+        yield f"{entry.name}{{{labels}}} {values[0]}" if labels else f"{entry.name} {values[0]}"
+        return
+    count = 0
+    joined = labels + "," if labels else ""
+    for bound, value in zip((*entry.bounds, None), values[:-1], strict=True):
+        count += value
+        le = "+Inf" if bound is None else f"{bound / entry.scale:.10g}"
+        yield f'{entry.name}_bucket{{{joined}le="{le}"}} {count}'
+    braces = f"{{{labels}}}" if labels else ""
+    yield f"{entry.name}_sum{braces} {values[-1] / entry.scale if entry.scale != 1 else values[-1]}"
+    yield f"{entry.name}_count{braces} {count}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
