@@ -7,8 +7,20 @@ from collections.abc import Iterable
 
 Fields = list[tuple[bytes, bytes]]
 
-#: RFC 9110, 7.6.1, and what old proxies invented: meant for the next hop only, never forwarded.
-HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"))
+#: Request fields the proxy writes itself or takes away (Envoy, `conn_manager_utility.cc`): codecs keep them apart
+#: in `Request.managed`, so that a request without them costs nothing.
+MANAGED_REQUEST = frozenset(
+    b"x-request-id x-forwarded-proto x-forwarded-for x-envoy-attempt-count x-envoy-original-path "
+    b"x-envoy-original-host x-envoy-external-address x-envoy-internal x-envoy-decorator-operation "
+    b"x-envoy-expected-rq-timeout-ms x-envoy-force-trace x-envoy-hedge-on-per-try-timeout x-envoy-ip-tags "
+    b"x-envoy-is-timeout-retry x-envoy-max-retries x-envoy-original-url x-envoy-retriable-header-names "
+    b"x-envoy-retriable-status-codes x-envoy-retry-grpc-on x-envoy-retry-on x-envoy-upstream-alt-stat-name "
+    b"x-envoy-upstream-rq-per-try-timeout-ms x-envoy-upstream-rq-timeout-alt-response "
+    b"x-envoy-upstream-rq-timeout-ms".split()
+)
+
+#: Response fields the proxy writes itself.
+MANAGED_RESPONSE = frozenset(b"server date x-envoy-upstream-service-time".split())
 
 
 def values(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:

@@ -12,11 +12,15 @@ from meshproxy.base.headers import Fields
 CHUNKED = -1
 """As a content length: the length is not known, the body is chunked on the wire."""
 
+NO_FIELDS: dict[bytes, list[bytes]] = {}
+"""Shared and never changed."""
+
 
 class Request:
     """One request head. All text is bytes as received, but `path` is normalized (Istio's BASE).
 
     `fields` holds what may be forwarded, in order: no Host, no framing, no hop-by-hop field.
+    `managed` holds the fields the proxy writes itself (`headers.MANAGED_REQUEST`), by lower-case name.
     `host` is the Host field, or the authority of an absolute-form target, letter case kept.
     `content_length` is the length of the body, 0 without one, or CHUNKED.
     """
@@ -30,6 +34,7 @@ class Request:
         "fields",
         "host",
         "keep_alive",
+        "managed",
         "method",
         "path",
         "query",
@@ -45,6 +50,7 @@ class Request:
         self.query = query  # what follows the "?", or None where there is none
         self.host = host
         self.fields = fields
+        self.managed: dict[bytes, list[bytes]] = NO_FIELDS
         self.scheme = b"http"
         self.version = b"HTTP/1.1"
         self.content_length = 0
@@ -75,6 +81,7 @@ class Request:
         index: dict[bytes, list[bytes]] = {}
         for name, value in self.fields:
             index.setdefault(name.lower(), []).append(value)
+        index.update(self.managed)
         index[b"host"] = index[b":authority"] = [self.host]
         index[b":method"] = [self.method]
         index[b":scheme"] = [self.scheme]
@@ -94,6 +101,7 @@ class Response:
         "body",
         "complete",
         "content_length",
+        "date",
         "fields",
         "reason",
         "status",
@@ -107,6 +115,7 @@ class Response:
         self.fields = fields
         self.content_length = 0
         self.announced_length: int | None = None
+        self.date: bytes | None = None
         self.upgrade: bytes | None = None
         self.body: list[bytes] = []
         self.complete = False

@@ -1,0 +1,273 @@
+"""The client's half of HTTP/1.1: bytes of an upstream to responses, and heads of requests to bytes. No I/O.
+
+One parser per connection serves all its messages. Everything an upstream may do wrong ends in a ProxyError of
+kind UPSTREAM_PROTOCOL, raised by `feed` or `eof`; what is left then is a connection to close.
+"""
+
+from __future__ import annotations
+
+import httptools
+
+from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.base.headers import MANAGED_RESPONSE, Fields
+from meshproxy.base.message import CHUNKED, Response
+from meshproxy.wire.http1_framing import (
+    FRAMING,
+    MAX_CHUNK_LINE,
+    MAX_FIELDS,
+    MAX_HEAD,
+    RAW_THRESHOLD,
+    check_trailers,
+    head_bytes,
+    is_chunked,
+    nominated,
+)
+
+
+_SPECIAL = FRAMING | MANAGED_RESPONSE
+
+
+def _fault(cause: str) -> ProxyError:
+    return ProxyError(Kind.UPSTREAM_PROTOCOL, Side.UPSTREAM, cause)
+
+
+class ResponseReader:
+    """Call `expect` before each request is sent; feed it bytes; see `response` and `informational`.
+
+    `reusable` is true while the connection may serve another request: the response was whole, said nothing of
+    closing, and nothing came behind it. `tunnel` are bytes behind an accepted 101.
+    """
+
+    def __init__(self) -> None:
+        self.response: Response | None = None
+        self.informational: list[Response] = []
+        self.reusable = True
+        self.tunnel: list[bytes] = []
+        self._expecting = False
+        self._head_only = False
+        self._upgrade: bytes | None = None
+        self._until_eof = False
+        self._raw = 0
+        self._size = 0  # bytes fed since the head began
+        self._reason = b""
+        self._fields: Fields = []
+        self._special: Fields = []
+        self._chunks = 0
+        self._trimmed = True
+        self._parser = httptools.HttpResponseParser(self)
+
+    def close(self) -> None:
+        """Breaks the cycle between this reader and its parser."""
+        self.reusable = False
+        self._parser = None
+
+    def expect(self, method: bytes, upgrade: bytes | None = None) -> None:
+        """The next response answers a request of this method, which asked for `upgrade`."""
+        self.response = None
+        self._expecting = True
+        self._head_only = method == b"HEAD"
+        self._upgrade = upgrade
+        self._size = 0
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+
+    @property
+    def begun(self) -> bool:
+        """Whether any byte of an answer has come since `expect`."""
+        return self._size > 0
+
+    # ---- bytes in
+
+    def feed(self, data: bytes) -> None:
+        """Raises ProxyError where the upstream breaks the protocol or sends what nobody asked for."""
+        if self._raw:
+            data = self._feed_raw(data)
+            if not data:
+                return
+        if not self._expecting:
+            self.reusable = False
+            response = self.response
+            if response is not None and response.upgrade is not None:
+                self.tunnel.append(data)
+            return
+        response = self.response
+        taken = sum(map(len, response.body)) if response is not None else 0
+        if response is None:
+            self._size += len(data)
+        if (b" \r" in data or b"\t\r" in data or data[:1] == b"\r") and self._trimmed:
+            self._trimmed = False
+        self._chunks = 0
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if rest := data[upgrade.args[0] :]:
+                self.tunnel.append(rest)
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, ProxyError):
+                raise error.__context__ from None
+            if self._expecting:
+                raise _fault(str(error)) from None
+            self.reusable = False  # the answer itself was whole; what came behind it reaches no one
+        if self._expecting:
+            self._watch(len(data), taken)
+
+    def _feed_raw(self, data: bytes) -> bytes:
+        """Body bytes of known length; gives back what lies behind them."""
+        response = self.response
+        assert response is not None
+        size = len(data)
+        if size < self._raw:
+            self._raw -= size
+            response.body.append(data)
+            return b""
+        response.body.append(data[: self._raw] if size > self._raw else data)
+        data, self._raw = data[self._raw :], 0
+        response.complete = True
+        self._expecting = False
+        return data
+
+    def _watch(self, size: int, taken: int) -> None:
+        """A long body leaves the parser; endless heads and chunk lines are refused."""
+        response = self.response
+        if response is None:
+            if self._size > MAX_HEAD:
+                raise _fault("the response head is larger than 60 KiB")
+            return
+        received = sum(map(len, response.body))
+        if response.content_length > 0:
+            missing = response.content_length - received
+            if taken == 0 and missing > RAW_THRESHOLD:
+                self._raw = missing
+                self._parser = None
+        elif not self._until_eof and size - (received - taken) - 20 * self._chunks > MAX_CHUNK_LINE + (
+            0 if taken else MAX_HEAD
+        ):
+            raise _fault("a chunk line longer than 4 KiB")
+
+    def eof(self) -> None:
+        """The upstream has closed. Completes a body that ends so; raises where an answer is cut short."""
+        self.reusable = False
+        response = self.response
+        if response is None or response.complete:
+            return
+        if not self._until_eof:
+            raise ProxyError(Kind.UPSTREAM_CLOSED, Side.UPSTREAM, "the connection was closed inside the response")
+        response.complete = True
+        self._expecting = False
+
+    # ---- httptools' callbacks
+
+    def on_message_begin(self) -> None:
+        if not self._expecting:
+            self.reusable = False
+
+    def on_status(self, reason: bytes) -> None:
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._trimmed:
+            value = value.rstrip(b" \t")
+        if name.lower() in _SPECIAL:
+            self._special.append((name, value))
+        else:
+            self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        fields, special, reason = self._fields, self._special, self._reason
+        self._fields, self._special, self._reason = [], [], b""
+        if not self._expecting:
+            return
+        parser = self._parser
+        status: int = parser.get_status_code()
+        count = len(fields) + len(special)
+        if count > MAX_FIELDS or self._size > MAX_HEAD and _size_of(fields) + _size_of(special) > MAX_HEAD:
+            raise _fault(f"the response head is larger than 60 KiB or has more than {MAX_FIELDS} fields")
+        if not 100 <= status <= 599:
+            raise _fault(f"status {status}")
+        response = Response(status, reason, fields)
+        if len(special) == 1 and special[0][0].lower() == b"content-length":
+            response.announced_length = response.content_length = int(special[0][1])
+            self._until_eof = False
+        else:
+            self._read_special(response, special)
+        if status < 200 and status != 101:
+            response.complete = True
+            self.informational.append(response)
+            return
+        if not parser.should_keep_alive():
+            self.reusable = False
+        self.response = response
+        if self._head_only or status in (204, 304):
+            self._end_without_body(response)
+        elif status == 101:
+            self._accept_upgrade(response, special)
+
+    def _end_without_body(self, response: Response) -> None:
+        """HEAD, 204, 304: there is no body, whatever the fields say. The parser cannot be told of HEAD."""
+        parser_waits = self._head_only and (response.content_length != 0 or self._until_eof)
+        response.content_length = 0
+        response.complete = True
+        self._expecting = False
+        if parser_waits:
+            self._parser = None
+
+    def _accept_upgrade(self, response: Response, special: Fields) -> None:
+        if self._upgrade is None:
+            raise _fault("101 without being asked")
+        response.upgrade = next((value for name, value in special if name.lower() == b"upgrade"), b"")
+        response.content_length = 0
+        response.complete = True
+        self.reusable = False
+        self._expecting = False
+
+    def _read_special(self, response: Response, special: Fields) -> None:
+        by_name: dict[bytes, list[bytes]] = {}
+        for name, value in special:
+            by_name.setdefault(name.lower(), []).append(value)
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise _fault(f"HTTP/{version}")
+        chunked = is_chunked(
+            by_name.get(b"transfer-encoding", []), b"HTTP/1.1" if version == "1.1" else b"HTTP/1.0", Side.UPSTREAM
+        )
+        lengths = by_name.get(b"content-length")
+        self._until_eof = not chunked and not lengths and response.status >= 200
+        if chunked or self._until_eof:
+            response.content_length = CHUNKED
+        elif lengths:
+            response.announced_length = response.content_length = int(lengths[0])
+        response.date = by_name.get(b"date", [None])[0]
+        if connection := by_name.get(b"connection"):
+            dropped = nominated(b",".join(connection))
+            if dropped:
+                response.fields[:] = [pair for pair in response.fields if pair[0].lower() not in dropped]
+
+    def on_body(self, data: bytes) -> None:
+        response = self.response
+        if response is None or response.complete:
+            self.reusable = False
+        else:
+            response.body.append(data)
+
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
+
+    def on_message_complete(self) -> None:
+        response = self.response
+        if response is None or response.complete:
+            return
+        if self._fields or self._special:
+            response.trailers = self._fields
+            self._fields, self._special = [], []
+            check_trailers(response.trailers, Side.UPSTREAM)
+        response.complete = True
+        self._expecting = False
+
+
+def _size_of(fields: Fields) -> int:
+    return sum([len(name) + len(value) + 4 for name, value in fields])
+
+
+def request_head(method: bytes, target: bytes, host: bytes, fields: Fields, tail: bytes) -> bytes:
+    """The bytes of a request head; Host comes first. `tail`: ready-made lines, each with its CRLF."""
+    return head_bytes(b"%b %b HTTP/1.1\r\nHost: %b" % (method, target, host), fields, tail)

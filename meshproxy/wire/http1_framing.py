@@ -1,0 +1,108 @@
+"""What both directions of HTTP/1.1 share: limits, framing rules, the checks of targets and hosts, and how heads
+and chunks are written. Nothing of a peer's framing is ever copied: it is read, checked and written anew.
+
+RFC 9112; httptools leaves to us what the tests in `tests/conformance/` list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.base.headers import Fields, listed
+
+MAX_HEAD = 60 * 1024
+"""Bytes of request line and fields together, as Envoy's default; the same for responses."""
+MAX_FIELDS = 100
+MAX_CHUNK_LINE = 4 * 1024
+MAX_TRAILERS = 16 * 1024
+RAW_THRESHOLD = 64 * 1024
+"""From this many missing bytes on, a body of known length is passed on without the parser seeing it."""
+
+#: Fields a message must not carry on by itself: framing, and what is meant for the next hop only.
+FRAMING = frozenset(
+    b"connection content-length http2-settings keep-alive proxy-connection te transfer-encoding upgrade".split()
+)
+
+#: Naming one of these in Connection is an attack, not a wish (http1.md, rule 15): they are forwarded all the same.
+_NEVER_NOMINATED = frozenset(
+    b"host content-length transfer-encoding authorization cookie forwarded x-request-id".split()
+)
+_NEVER_NOMINATED_PREFIXES = (b"x-forwarded-", b"x-envoy-")
+
+_HOST_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
+_HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_join_pair = b": ".join
+
+
+def head_bytes(start_line: bytes, fields: Iterable[tuple[bytes, bytes]], tail: bytes) -> bytes:
+    """A complete message head. `tail` is ready-made lines, each with its CRLF."""
+    return (
+        b"\r\n".join((start_line, *map(_join_pair, fields), tail, b""))
+        if tail
+        else (b"\r\n".join((start_line, *map(_join_pair, fields), b"", b"")))
+    )
+
+
+def chunk(parts: list[bytes]) -> list[bytes]:
+    """The parts as one chunk, to be written in a row. Empty parts make no chunk: it would end the body."""
+    size = sum(map(len, parts))
+    return [b"%x\r\n" % size, *parts, b"\r\n"] if size else []
+
+
+def last_chunk(trailers: Fields) -> bytes:
+    """The end of a chunked body, with its trailer fields."""
+    if not trailers:
+        return b"0\r\n\r\n"
+    return b"\r\n".join((b"0", *map(_join_pair, trailers), b"", b""))
+
+
+def nominated(connection: bytes) -> frozenset[bytes]:
+    """The fields, in lower case, that a Connection value takes out of the message."""
+    return frozenset(
+        name
+        for name in listed(connection)
+        if name not in _NEVER_NOMINATED and not name.startswith(_NEVER_NOMINATED_PREFIXES)
+    )
+
+
+def valid_host(host: bytes) -> bool:
+    """Whether a Host value is `uri-host [":" port]`, and not empty."""
+    if host and not host.translate(None, _HOST_LETTERS):
+        return True
+    return _HOST.fullmatch(host) is not None
+
+
+def is_chunked(codings: list[bytes], version: bytes, side: Side) -> bool:
+    """Whether Transfer-Encoding lines mean chunked. Anything but a single `chunked` in HTTP/1.1 is refused."""
+    if not codings:
+        return False
+    kind = Kind.BAD_REQUEST if side is Side.DOWNSTREAM else Kind.UPSTREAM_PROTOCOL
+    if version != b"HTTP/1.1":
+        raise ProxyError(kind, side, "Transfer-Encoding in a message that is not HTTP/1.1")
+    if len(codings) == 1 and codings[0].lower() == b"chunked":
+        return True
+    names = [name for value in codings for name in listed(value)]
+    if side is Side.DOWNSTREAM and names.count(b"chunked") <= 1 and names[-1:] == [b"chunked"] and len(names) > 1:
+        raise ProxyError(Kind.NOT_IMPLEMENTED, side, "a transfer coding other than chunked")
+    raise ProxyError(kind, side, "Transfer-Encoding is not a single chunked")
+
+
+def check_trailers(trailers: Fields, side: Side) -> None:
+    """Trailers have limits of their own."""
+    if trailers and (len(trailers) > MAX_FIELDS or sum(len(n) + len(v) for n, v in trailers) > MAX_TRAILERS):
+        kind = Kind.BAD_REQUEST if side is Side.DOWNSTREAM else Kind.UPSTREAM_PROTOCOL
+        raise ProxyError(kind, side, "trailers over the limit")
+
+
+#: RFC 9110, 6.5.1: fields that may not come as trailers, because a recipient would act on them.
+_FORBIDDEN_TRAILERS = FRAMING | frozenset(
+    b"authorization cache-control content-encoding content-range content-type cookie expect host max-forwards "
+    b"set-cookie trailer x-forwarded-for x-forwarded-proto".split()
+)
+
+
+def forwardable_trailers(trailers: Fields) -> Fields:
+    """Those trailers that are passed on."""
+    return [pair for pair in trailers if pair[0].lower() not in _FORBIDDEN_TRAILERS]

@@ -1,0 +1,322 @@
+"""The server's half of HTTP/1.1: bytes of a client to requests, and heads of responses to bytes. No I/O.
+
+One parser per connection serves all its messages. A request appears in `requests` when its head is complete and
+has been checked; its body and its end follow in the same object. httptools checks the syntax, this file what
+httptools leaves to us (RFC 9112 and `http1_framing`): Host, versions, transfer codings, sizes, upgrades.
+
+A fault of the client raises nothing: it is kept in `error`, to be answered after the requests before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+import httptools
+
+from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.base.headers import MANAGED_REQUEST, Fields, listed
+from meshproxy.base.message import CHUNKED, Request
+from meshproxy.wire.http1_framing import (
+    FRAMING,
+    MAX_CHUNK_LINE,
+    MAX_FIELDS,
+    MAX_HEAD,
+    RAW_THRESHOLD,
+    check_trailers,
+    head_bytes,
+    is_chunked,
+    nominated,
+    valid_host,
+)
+from meshproxy.wire.target import split_target
+
+_SPECIAL = FRAMING | MANAGED_REQUEST | {b"host", b"expect"}
+_METHOD = re.compile(rb"\s*[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ")
+_OTHER_PROTOCOL = re.compile(rb" (?:RTSP|ICE)/[0-9]\.[0-9]\r?$")
+#: A head that puts a fresh parser into the state "reading a body of this framing".
+_PRIMER = b"POST / HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n"
+
+
+def _fault(kind: Kind, cause: str) -> ProxyError:
+    return ProxyError(kind, Side.DOWNSTREAM, cause)
+
+
+class RequestReader:
+    """Feed it bytes; take requests from `requests`, then see `error`.
+
+    `held` are bytes behind a request that asks for an upgrade: they belong to the tunnel if the upstream answers 101
+    (`take_held`), else they are HTTP again (`refuse_upgrade`). `finished`: no further request will be read.
+    """
+
+    def __init__(self) -> None:
+        self.requests: deque[Request] = deque()
+        self.error: ProxyError | None = None
+        self.finished = False
+        self.mid_head = False  # a head has begun and is not complete
+        self._held: list[bytes] | None = None
+        self._current: Request | None = None
+        self._raw = 0  # bytes of the current body that bypass the parser
+        self._url = b""
+        self._fields: Fields = []
+        self._special: Fields = []
+        self._head_size = 0
+        self._trimmed = True
+        self._priming = False
+        self._chunks = 0
+        self._parser = httptools.HttpRequestParser(self)
+
+    def close(self) -> None:
+        """Breaks the cycle between this reader and its parser, so that no garbage collection is needed."""
+        self.finished = True
+        self._parser = None
+
+    @property
+    def receiving(self) -> Request | None:
+        """The request whose body is still arriving."""
+        return self._current
+
+    # ---- bytes in
+
+    def feed(self, data: bytes) -> None:
+        """Takes the next bytes of the client. Faults go to `error`."""
+        if self._raw:
+            data = self._feed_raw(data)
+            if not data:
+                return
+        if self.finished:
+            return
+        if self._held is not None:
+            self._held.append(data)
+            return
+        try:
+            self._parse(data)
+        except ProxyError as error:
+            self._fail(error)
+
+    def _feed_raw(self, data: bytes) -> bytes:
+        """Body bytes of known length; gives back what lies behind them."""
+        request = self._current
+        assert request is not None
+        size = len(data)
+        if size < self._raw:
+            self._raw -= size
+            request.body.append(data)
+            return b""
+        request.body.append(data[: self._raw] if size > self._raw else data)
+        data, self._raw = data[self._raw :], 0
+        self._parser = httptools.HttpRequestParser(self)
+        self.on_message_complete()
+        self.finished = not request.keep_alive
+        return data
+
+    def _parse(self, data: bytes) -> None:
+        if (b" \r" in data or b"\t\r" in data or data[:1] == b"\r") and self._trimmed:
+            self._trimmed = False
+        if b" RTSP/" in data or b" ICE/" in data:
+            self._refuse_other_protocols(data)
+        current = self._current
+        taken = sum(map(len, current.body)) if current is not None else 0
+        self._chunks = 0
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._hold(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._explain(error, data)
+        if self._current is not None:
+            self._watch_body(len(data), self._current, taken if current is self._current else 0)
+        elif self.mid_head:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                kind = Kind.HEADERS_TOO_LARGE if self._fields or self._special else Kind.URI_TOO_LONG
+                raise _fault(kind, "the request head is larger than 60 KiB")
+
+    def _watch_body(self, size: int, request: Request, taken: int) -> None:
+        """A long body leaves the parser; a chunked one must not hide endless chunk lines."""
+        received = sum(map(len, request.body)) - taken
+        if request.content_length > 0:
+            missing = request.content_length - sum(map(len, request.body))
+            if taken == 0 and missing > RAW_THRESHOLD and self._parser is not None:
+                self._raw = missing
+                self._parser = None
+        elif size - received - 20 * self._chunks > MAX_CHUNK_LINE + (MAX_HEAD if not taken else 0):
+            raise _fault(Kind.BAD_REQUEST, "a chunk line longer than 4 KiB")
+
+    def _refuse_other_protocols(self, data: bytes) -> None:
+        """httptools takes RTSP and ICE for HTTP. Only a request line is looked at: one at the start of a message."""
+        for line in data.split(b"\n"):
+            if _OTHER_PROTOCOL.search(line) and _METHOD.match(line) and self._current is None:
+                raise _fault(Kind.BAD_REQUEST, "not HTTP")
+
+    def _explain(self, error: httptools.HttpParserError, data: bytes) -> None:
+        """Raises the fault behind a parser error; returns where it is none."""
+        cause = error.__context__
+        if isinstance(cause, ProxyError):
+            raise cause
+        if self.requests and self.requests[-1].complete and not self.requests[-1].keep_alive or self.finished:
+            self.finished = True  # bytes behind "Connection: close": the request before them stands
+            return
+        if isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(data):
+            raise _fault(Kind.NOT_IMPLEMENTED, "unknown method")
+        raise _fault(Kind.BAD_REQUEST, str(error))
+
+    def _fail(self, error: ProxyError) -> None:
+        self.error = error
+        self.finished = True
+        self.mid_head = False
+
+    # ---- upgrades: httptools stops at any request that asks for one
+
+    def _hold(self, rest: bytes) -> None:
+        request = self._current or self.requests[-1]
+        self._parser = httptools.HttpRequestParser(self)
+        if request.upgrade is None or request.content_length:
+            self._resume(request, rest)
+        else:
+            self._held = [rest] if rest else []
+
+    def _resume(self, request: Request, rest: bytes) -> None:
+        """Reads on as HTTP: the body first, where there is one (the parser has skipped it)."""
+        if request.content_length and not request.body:
+            request.upgrade = None
+            request.complete = False
+            self._current = request
+            framing = (
+                b"transfer-encoding: chunked"
+                if request.content_length == CHUNKED
+                else b"content-length: %d" % request.content_length
+            )
+            self._priming = True
+            self._parser.feed_data(_PRIMER % framing)
+            self._priming = False
+        if rest:
+            self._parse(rest)
+
+    def take_held(self) -> list[bytes]:
+        """The upgrade was accepted: what the client sent behind its request; nothing is parsed any more."""
+        held, self._held = self._held or [], None
+        self.close()
+        return held
+
+    def refuse_upgrade(self) -> None:
+        """The upgrade was not accepted: what was held is HTTP."""
+        held, self._held = self._held or [], None
+        for data in held:
+            self.feed(data)
+
+    # ---- httptools' callbacks
+
+    def on_message_begin(self) -> None:
+        if not self._priming:
+            self.mid_head = True
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._trimmed:
+            value = value.rstrip(b" \t")
+        if name.lower() in _SPECIAL:
+            self._special.append((name, value))
+        else:
+            self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._priming:
+            self._url, self._fields, self._special = b"", [], []
+            return
+        fields, special, url = self._fields, self._special, self._url
+        self._fields, self._special, self._url = [], [], b""
+        self.mid_head = False
+        self._head_size = 0
+        count = len(fields) + len(special)
+        size = len(url) + sum([len(name) + len(value) for name, value in fields]) + 4 * count
+        if count > MAX_FIELDS or size > MAX_HEAD:
+            kind = Kind.URI_TOO_LONG if len(url) > MAX_HEAD else Kind.HEADERS_TOO_LARGE
+            raise _fault(kind, f"the request head is larger than 60 KiB or has more than {MAX_FIELDS} fields")
+        parser = self._parser
+        method: bytes = parser.get_method()
+        if method == b"CONNECT":
+            raise _fault(Kind.NOT_IMPLEMENTED, "CONNECT")
+        path, query, authority = split_target(url, method)
+        request = Request(method, path, query, b"", fields)
+        request.keep_alive = parser.should_keep_alive()
+        if len(special) == 1 and request.keep_alive and special[0][0].lower() == b"host":
+            request.host = special[0][1]  # HTTP/1.1 and nothing special: the plain case
+            if not valid_host(request.host):
+                raise _fault(Kind.BAD_REQUEST, "the Host field is not valid")
+        else:
+            self._read_special(request, special)
+        if authority is not None:
+            if not valid_host(authority):
+                raise _fault(Kind.BAD_REQUEST, "the target's authority is not valid")
+            request.host = authority
+        self._current = request
+        self.requests.append(request)
+
+    def _read_special(self, request: Request, special: Fields) -> None:
+        """Everything that decides about framing and about the connection."""
+        by_name: dict[bytes, list[bytes]] = {}
+        for name, value in special:
+            by_name.setdefault(name.lower(), []).append(value)
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            kind = Kind.BAD_REQUEST if version == "0.9" else Kind.VERSION_NOT_SUPPORTED
+            raise _fault(kind, f"HTTP/{version}")
+        request.version = b"HTTP/1.1" if version == "1.1" else b"HTTP/1.0"
+        hosts = by_name.get(b"host", [])
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
+            raise _fault(Kind.BAD_REQUEST, "exactly one Host field is required")
+        request.host = hosts[0] if hosts else b""
+        if hosts and not valid_host(request.host):
+            raise _fault(Kind.BAD_REQUEST, "the Host field is not valid")
+        if is_chunked(by_name.get(b"transfer-encoding", []), request.version, Side.DOWNSTREAM):
+            request.content_length = CHUNKED
+        elif lengths := by_name.get(b"content-length"):
+            request.content_length = int(lengths[0])
+        if managed := MANAGED_REQUEST.intersection(by_name):
+            request.managed = {name: by_name[name] for name in managed}
+        self._read_connection(request, by_name)
+
+    def _read_connection(self, request: Request, by_name: dict[bytes, list[bytes]]) -> None:
+        connection = by_name.get(b"connection")
+        if connection:
+            value = b",".join(connection)
+            dropped = nominated(value)
+            if dropped:
+                request.fields[:] = [pair for pair in request.fields if pair[0].lower() not in dropped]
+            if b"upgrade" in listed(value):
+                asked = by_name.get(b"upgrade", [])
+                # no h2c: it would change the protocol under our rules (http1.md, rule 8)
+                if len(asked) == 1 and b"h2c" not in listed(asked[0]):
+                    request.upgrade = asked[0]
+        if expectations := by_name.get(b"expect"):
+            if [value.lower() for value in expectations] != [b"100-continue"]:
+                raise _fault(Kind.EXPECTATION_FAILED, "an expectation other than 100-continue")
+            request.expects_continue = request.version == b"HTTP/1.1"
+        if any(b"trailers" in listed(value) for value in by_name.get(b"te", ())):
+            request.fields.append((b"te", b"trailers"))
+
+    def on_body(self, data: bytes) -> None:
+        assert self._current is not None
+        self._current.body.append(data)
+
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
+
+    def on_message_complete(self) -> None:
+        request = self._current
+        if request is None or self._priming:
+            return
+        if self._fields or self._special:
+            request.trailers = self._fields
+            self._fields, self._special = [], []
+            check_trailers(request.trailers, Side.DOWNSTREAM)
+        request.complete = True
+        self._current = None
+
+
+def response_head(version: bytes, status: int, reason: bytes, fields: Fields, tail: bytes) -> bytes:
+    """The bytes of a response head. `tail`: ready-made lines, each with its CRLF."""
+    return head_bytes(b"%b %d %b" % (version, status, reason), fields, tail)
