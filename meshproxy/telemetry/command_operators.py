@@ -95,7 +95,7 @@ def _plain(source: str, kind: Kind = Kind.TEXT) -> _Spec:
 
 
 def _start_time(argument: str, scope: Scope) -> Expression:
-    return Expression(f"{scope.bind(StartTime(argument))}(r.started)", Kind.TEXT)
+    return Expression(f"{scope.bind(StartTime(argument).render)}(r.started)", Kind.TEXT)
 
 
 def _environment(argument: str, scope: Scope) -> Expression:

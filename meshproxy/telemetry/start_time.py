@@ -7,27 +7,40 @@ import time
 
 DEFAULT = "%Y-%m-%dT%H:%M:%S.%3fZ"
 _SPECIFIER = re.compile(r"%(?:([1-9]?)f|([EO]?[a-zA-Z%]))")
+_HALF = 0.0000005  # of a microsecond: a float of today's Unix time is no finer than 0.2 µs
+_WHOLE = 1 - _HALF
 _KNOWN = frozenset("aAbBcCdDeFgGhHIjmMprRsSTuUVwWxXyYzZ%")
 
 
 class StartTime:
     """Renders a time. All but the fraction is kept for the second it was made in: requests come many a second."""
 
-    __slots__ = ("_pieces", "_scales", "_second", "_template")
+    __slots__ = ("_digits", "_pieces", "_scale", "_second", "_template")
 
     def __init__(self, pattern: str) -> None:
         self._pieces: list[str] = []  # strftime patterns, and the fractions' `%0nd` between them
-        self._scales: list[int] = []  # nanoseconds in the last digit of each fraction
+        self._digits: list[int] = []  # how many each fraction has
         self._second = -1
         self._template = ""
         self._parse(pattern or DEFAULT)
+        # the usual case, one fraction no finer than the clock, costs one multiplication
+        self._scale = 10 ** self._digits[0] if len(self._digits) == 1 and self._digits[0] <= 6 else None
 
-    def __call__(self, at: float) -> str:
-        second, micro = divmod(int(at * 1_000_000 + 0.5), 1_000_000)
-        if second != self._second:
-            self._template = self._rendered(second)
-            self._second = second
-        return self._template % tuple([micro * 1000 // scale for scale in self._scales])
+    def render(self, at: float) -> str:
+        """`at` as the pattern says, to the microsecond."""
+        offset = at - self._second
+        if not 0 <= offset < _WHOLE:
+            offset = self._turn(at)
+        if (scale := self._scale) is not None:
+            return self._template % int(offset * scale + _HALF * scale)
+        micro = int((offset + _HALF) * 1_000_000)
+        return self._template % tuple([micro * 1000 // 10 ** (9 - digits) for digits in self._digits])
+
+    def _turn(self, at: float) -> float:
+        """Another second than the one before: its text, and how far into it we are."""
+        self._second = int(at + _HALF)
+        self._template = self._rendered(self._second)
+        return max(at - self._second, 0.0)
 
     def _rendered(self, second: int) -> str:
         moment = time.gmtime(second)
@@ -52,7 +65,7 @@ class StartTime:
                 self._pieces.append(found[0])
             else:
                 digits = int(found[1] or 9)
-                self._scales.append(10 ** (9 - digits))
+                self._digits.append(digits)
                 self._pieces.append(f"%0{digits}d")
             position = found.end()
         self._literal(pattern[position:])
