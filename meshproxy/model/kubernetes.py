@@ -1,0 +1,189 @@
+"""The part of Kubernetes' kinds that the registry, the findings and the certificates need.
+
+Other fields are not looked at.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshproxy.model.reader import (
+    Message,
+    boolean,
+    enum,
+    message,
+    messages,
+    octets_map,
+    text,
+    text_map,
+    texts,
+    whole,
+    whole_or_text,
+)
+from meshproxy.model.resource import Resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partial(Message):
+    """A message of which only a part is read."""
+
+    STRICT = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePort(Partial):
+    name: str = text()
+    port: int = whole(1, 65535, required=True)
+    target_port: int | str = whole_or_text()
+    protocol: str = enum("TCP", "UDP", "SCTP")
+    app_protocol: str = text()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service(Resource):
+    STRICT = False
+
+    type: str = enum("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
+    external_name: str = text()
+    cluster_ip: str = text(name="clusterIP")
+    cluster_ips: tuple[str, ...] = texts(name="clusterIPs")
+    ports: tuple[ServicePort, ...] = messages(ServicePort)
+    selector: Mapping[str, str] = text_map()
+    publish_not_ready_addresses: bool = boolean()
+    internal_traffic_policy: str = text()
+    traffic_distribution: str = text()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectReference(Partial):
+    kind: str = text()
+    name: str = text()
+    namespace: str = text()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointConditions(Partial):
+    """None is not written: `ready` then counts as true."""
+
+    ready: bool | None = boolean(None)
+    serving: bool | None = boolean(None)
+    terminating: bool | None = boolean(None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Partial):
+    addresses: tuple[str, ...] = texts(required=True)
+    conditions: EndpointConditions | None = message(EndpointConditions)
+    hostname: str = text()
+    node_name: str = text()
+    zone: str = text()
+    target_ref: ObjectReference | None = message(ObjectReference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointPort(Partial):
+    """`port` is None where a slice names all ports."""
+
+    name: str = text()
+    port: int | None = whole(1, 65535, default=None)
+    protocol: str = enum("TCP", "UDP", "SCTP")
+    app_protocol: str = text()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointSlice(Resource):
+    STRICT = False
+
+    address_type: str = enum("IPv4", "IPv6", "FQDN")
+    endpoints: tuple[Endpoint, ...] = messages(Endpoint)
+    ports: tuple[EndpointPort, ...] = messages(EndpointPort)
+
+    @property
+    def service_name(self) -> str:
+        """The name of the Service (of this namespace) it belongs to, or ""."""
+        return self.meta.labels.get("kubernetes.io/service-name", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointAddress(Partial):
+    ip: str = text(required=True)
+    hostname: str = text()
+    node_name: str = text()
+    target_ref: ObjectReference | None = message(ObjectReference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointSubset(Partial):
+    addresses: tuple[EndpointAddress, ...] = messages(EndpointAddress)
+    not_ready_addresses: tuple[EndpointAddress, ...] = messages(EndpointAddress)
+    ports: tuple[EndpointPort, ...] = messages(EndpointPort)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints(Resource):
+    """Belongs to the Service of the same name and namespace."""
+
+    STRICT = False
+
+    subsets: tuple[EndpointSubset, ...] = messages(EndpointSubset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPort(Partial):
+    name: str = text()
+    container_port: int = whole(1, 65535)
+    protocol: str = enum("TCP", "UDP", "SCTP")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container(Partial):
+    name: str = text()
+    ports: tuple[ContainerPort, ...] = messages(ContainerPort)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSpec(Partial):
+    node_name: str = text()
+    service_account_name: str = text()
+    containers: tuple[Container, ...] = messages(Container)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodStatus(Partial):
+    pod_ip: str = text(name="podIP")
+    phase: str = text()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod(Resource):
+    STRICT = False
+
+    spec: PodSpec | None = message(PodSpec)
+    status: PodStatus | None = message(PodStatus)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret(Resource):
+    STRICT = False
+
+    type: str = text()
+    data: Mapping[str, bytes] = octets_map()
+    string_data: Mapping[str, str] = text_map()
+
+    @property
+    def values(self) -> Mapping[str, bytes]:
+        """What the Secret holds: stringData wins over data."""
+        return {**self.data, **{key: value.encode() for key, value in self.string_data.items()}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace(Resource):
+    """Read for its name and labels."""
+
+    STRICT = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node(Resource):
+    """Read for its name and labels (topology)."""
+
+    STRICT = False

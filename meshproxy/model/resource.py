@@ -1,0 +1,41 @@
+"""What all resources have in common: metadata, and the message their spec is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from meshproxy.model.reader import Message, text, text_map
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata(Message):
+    """`metadata`, with the namespace filled in, and the `kind` and `api_version` that stand beside it."""
+
+    STRICT = False
+
+    name: str = text()
+    namespace: str = text()
+    labels: Mapping[str, str] = text_map()
+    annotations: Mapping[str, str] = text_map()
+    creation_timestamp: str = text()
+    kind: str = field(default="", compare=False)
+    api_version: str = field(default="", compare=False)
+
+    @property
+    def order(self) -> tuple[str, str, str]:
+        """Sorts resources of one kind as Istio does: the oldest first, then by name, then by namespace."""
+        return self.creation_timestamp, self.name, self.namespace
+
+    @property
+    def full_name(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource(Message):
+    """A resource is its spec, with `meta`; `at` is the place of the spec."""
+
+    meta: Metadata = Metadata()
+
+    def __str__(self) -> str:
+        return f"{self.meta.kind} {self.meta.full_name}"
