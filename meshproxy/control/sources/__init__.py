@@ -1,0 +1,1 @@
+"""Where configuration comes from: reading it, and noticing that it changed."""
