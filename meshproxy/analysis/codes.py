@@ -1,0 +1,83 @@
+"""The table of findings: code, level, title, and what to do about it.
+
+Istio's codes and levels are Istio's (`istioctl analyze`); ours begin with MPX. The schema codes, given where the
+words are read and built, are listed too: this table is what the documentation and the renderers know of codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshproxy.base.origin import Origin
+from meshproxy.model.problem import Level, Problem
+
+_INFO, _WARNING, _ERROR = Level.INFO, Level.WARNING, Level.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    code: str
+    level: Level
+    title: str
+    remedy: str
+
+
+_TABLE = (
+    ("IST0002", _WARNING, "Deprecated", "write the field that took its place"),
+    ("IST0101", _ERROR, "ReferencedResourceNotFound", "correct the name, or add what it names"),
+    ("IST0106", _ERROR, "SchemaValidationError", "correct the field"),
+    ("IST0109", _ERROR, "ConflictingMeshGatewayVirtualServiceHosts", "merge them into one VirtualService"),
+    ("IST0110", _ERROR, "ConflictingSidecarWorkloadSelectors", "let one Sidecar select each workload"),
+    ("IST0111", _ERROR, "MultipleSidecarsWithoutWorkloadSelectors", "keep one Sidecar without a selector"),
+    ("IST0112", _ERROR, "VirtualServiceDestinationPortSelectorRequired", "add port.number to the destination"),
+    ("IST0118", _INFO, "PortNameIsNotUnderNamingConvention", "name the port <protocol>[-<suffix>]"),
+    ("IST0128", _WARNING, "NoServerCertificateVerificationDestinationLevel", "add caCertificates"),
+    ("IST0129", _WARNING, "NoServerCertificateVerificationPortLevel", "add caCertificates"),
+    ("IST0130", _WARNING, "VirtualServiceUnreachableRule", "move it up, or remove it"),
+    ("IST0131", _INFO, "VirtualServiceIneffectiveMatch", "move the narrower match up, or remove it"),
+    ("IST0132", _WARNING, "VirtualServiceHostNotFoundInGateway", "add the host to a server of the Gateway"),
+    ("IST0133", _WARNING, "SchemaWarning", "see the message"),
+    ("IST0134", _WARNING, "ServiceEntryAddressesRequired", "add addresses"),
+    ("IST0138", _WARNING, "GatewayDuplicateCertificate", "serve the hosts of one certificate from one Gateway"),
+    ("IST0140", _WARNING, "IngressRouteRulesNotAffected", "name the subset here too"),
+    ("IST0145", _ERROR, "ConflictingGateways", "let one Gateway serve each host and port"),
+    ("IST0150", _WARNING, "ExternalNameServiceTypeInvalidPortName", "name the port <protocol>[-<suffix>]"),
+    ("IST0161", _ERROR, "InvalidGatewayCredential", "put tls.crt and tls.key into the Secret"),
+    ("IST0162", _WARNING, "GatewayPortNotDefinedOnService", "add the port to the gateway's Service"),
+    ("IST0165", _WARNING, "ReferencedInternalGateway", "name the Kubernetes Gateway, or write an Istio Gateway"),
+    ("IST0167", _WARNING, "IneffectivePolicy", "use a waypoint in ambient mode"),
+    ("IST0173", _ERROR, "DestinationRuleSubsetNotSelectPods", "correct the labels"),
+    ("IST0174", _WARNING, "UnknownDestinationRuleHost", "correct the host, or add what it names"),
+    ("IST0177", _WARNING, "ConflictingServiceEntryProtocol", "give the port one protocol"),
+    ("MPX0001", _WARNING, "Not supported yet", "do not rely on this field here"),
+    ("MPX0002", _INFO, "Written twice: the later one counts", "remove one"),
+    ("MPX0003", _ERROR, "Cannot be read", "correct the YAML"),
+    ("MPX0101", _WARNING, "Rule never reached: earlier rules take all its requests", "move it up, or remove it"),
+    ("MPX0102", _INFO, "Match never reached: earlier rules take all its requests", "move it up, or remove it"),
+    ("MPX0103", _WARNING, "Match that no request can fulfil", "correct its conditions"),
+    ("MPX0104", _WARNING, "Query string or fragment in a uri match", "use queryParams"),
+    ("MPX0105", _WARNING, "Regex that must match the whole value", "begin or end it with .*"),
+    ("MPX0106", _INFO, "Weights that do not add up to 100", "make them percentages"),
+    ("MPX0107", _WARNING, "Retries of methods that must not be repeated", "retry only GET, HEAD, PUT, DELETE…"),
+    ("MPX0108", _WARNING, "Fault for everybody", "match test requests only, or remove it"),
+    ("MPX0109", _WARNING, "Fault without percentage does nothing", "add percentage.value"),
+    ("MPX0110", _WARNING, "Retries without attempts are off", "add attempts, or remove retries"),
+    ("MPX0111", _INFO, "perTryTimeout not below the timeout", "make it smaller than timeout"),
+    ("MPX0112", _WARNING, "Short host on a gateway", "write the name that clients send"),
+    ("MPX0113", _WARNING, "VirtualService that another one beats to its host", "merge them"),
+    ("MPX0114", _INFO, "Several VirtualServices for one host of a gateway", "merge them to see the order"),
+    ("MPX0121", _INFO, "Subset nobody routes to", "route to it, or remove it"),
+    ("MPX0122", _WARNING, "Subset that selects no endpoint", "correct the labels"),
+    ("MPX0123", _WARNING, "DestinationRule that never applies", "see the message"),
+    ("MPX0124", _WARNING, "Part of a DestinationRule that never applies", "merge the DestinationRules"),
+    ("MPX0125", _WARNING, "portLevelSettings drop what is set for all ports", "repeat it there"),
+    ("MPX0126", _WARNING, "outlierDetection that can eject nobody", "raise maxEjectionPercent"),
+    ("MPX0127", _WARNING, "Subset that clients cannot see", "move the DestinationRule to the service's namespace"),
+    ("MPX0128", _WARNING, "credentialName without workloadSelector: plain text", "add workloadSelector"),
+)
+CODES = {code: Code(code, level, title, remedy) for code, level, title, remedy in _TABLE}
+
+
+def finding(code: str, message: str, origin: Origin) -> Problem:
+    """A Problem at the level the table gives its code."""
+    return Problem(code, CODES[code].level, message, origin)
