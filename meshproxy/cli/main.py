@@ -20,7 +20,7 @@ _VERBS = {
     "clusters": ("meshproxy.cli.tables", "print its clusters"),
     "endpoints": ("meshproxy.cli.tables", "print its endpoints"),
     "listeners": ("meshproxy.cli.tables", "print its listeners"),
-    "demo": ("meshproxy.cli.demo", "the product tour, with nothing else installed"),
+    "demo": ("meshproxy.cli.demo.main", "the product tour, with nothing else installed"),
     "version": ("meshproxy.cli.version", "print the version"),
 }
 #: Processes that `run` starts for itself.
