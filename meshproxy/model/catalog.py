@@ -1,19 +1,27 @@
-"""The catalog: all resources of a configuration as written, by kind, in Istio's order.
+"""The catalog: all resources of a configuration as written, by kind, in Istio's order. The model's entry.
 
-`read_catalog` is the model's entry: sources in, catalog and problems out. Owns which kinds are read.
+Owns which kinds and versions are read, and what every object must have; the fields are the kinds' own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from meshproxy.base.origin import Origin
 from meshproxy.model.destination_rule import DestinationRule
-from meshproxy.model.document import Source
+from meshproxy.model.document import Source, mark, read_documents, written
 from meshproxy.model.gateway import Gateway
-from meshproxy.model.kubernetes import Endpoints, EndpointSlice, Namespace, Node, Pod, Secret, Service
-from meshproxy.model.problem import Problem
+from meshproxy.model.kubernetes import Endpoints, EndpointSlice, Namespace, Pod, Secret, Service
+from meshproxy.model.kubernetes import Node as KubernetesNode
+from meshproxy.model.place import Home, Place
+from meshproxy.model.problem import DUPLICATE, Level, Problem
+from meshproxy.model.reader import read_message
+from meshproxy.model.resource import Envelope, Metadata, Resource
 from meshproxy.model.service_entry import ServiceEntry, WorkloadEntry
 from meshproxy.model.sidecar import Sidecar
 from meshproxy.model.virtual_service import VirtualService
@@ -47,10 +55,139 @@ class Catalog:
     pods: tuple[Pod, ...] = ()
     secrets: tuple[Secret, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[KubernetesNode, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How a kind is read: `attribute` of the Catalog; from `spec`, or from the object itself."""
+
+    attribute: str
+    cls: type[Resource]
+    from_spec: bool = True
+    namespaced: bool = True
+
+
+ISTIO = "networking.istio.io"
+VERSIONS = ("v1", "v1beta1", "v1alpha3")
+KINDS: Mapping[tuple[str, str], _Kind] = {
+    (ISTIO, "VirtualService"): _Kind("virtual_services", VirtualService),
+    (ISTIO, "DestinationRule"): _Kind("destination_rules", DestinationRule),
+    (ISTIO, "Gateway"): _Kind("gateways", Gateway),
+    (ISTIO, "ServiceEntry"): _Kind("service_entries", ServiceEntry),
+    (ISTIO, "WorkloadEntry"): _Kind("workload_entries", WorkloadEntry),
+    (ISTIO, "Sidecar"): _Kind("sidecars", Sidecar),
+    ("", "Service"): _Kind("services", Service),
+    ("discovery.k8s.io", "EndpointSlice"): _Kind("endpoint_slices", EndpointSlice, from_spec=False),
+    ("", "Endpoints"): _Kind("endpoints", Endpoints, from_spec=False),
+    ("", "Pod"): _Kind("pods", Pod, from_spec=False),
+    ("", "Secret"): _Kind("secrets", Secret, from_spec=False),
+    ("", "Namespace"): _Kind("namespaces", Namespace, from_spec=False, namespaced=False),
+    ("", "Node"): _Kind("nodes", KubernetesNode, from_spec=False, namespaced=False),
+}
+_SKIPPED_ISTIO_KINDS = ("EnvoyFilter", "ProxyConfig", "WorkloadGroup")
+_ISTIO_GROUPS = frozenset(
+    f"{name}.istio.io" for name in ("networking", "security", "telemetry", "extensions", "install", "analysis")
+)
+_NO_OBJECT = "not a Kubernetes object: expected a mapping with apiVersion, kind and metadata"
+
+
 def read_catalog(sources: Iterable[Source], *, namespace: str = "default") -> tuple[Catalog, tuple[Problem, ...]]:
-    """All resources of `sources`, and every problem found in them. `namespace` is that of objects without one."""
-    raise NotImplementedError
+    """All resources of `sources`, and every problem found in them. `namespace` is that of objects without one.
+
+    Of two objects of one kind, namespace and name the later one counts.
+    """
+    reader = _Reader(namespace)
+    for source in sources:
+        for root in read_documents(source, reader.problems):
+            reader.read(root, source.name)
+    return reader.catalog(), tuple(reader.problems)
+
+
+class _Reader:
+    """Collects what is read, keyed so that a later object replaces an earlier one."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.problems: list[Problem] = []
+        self.skipped: list[Skipped] = []
+        self.resources: dict[str, dict[tuple[str, str], Resource]] = {}
+
+    def catalog(self) -> Catalog:
+        ordered: dict[str, Any] = {
+            attribute: tuple(sorted(found.values(), key=lambda resource: resource.meta.order))
+            for attribute, found in self.resources.items()
+        }
+        return Catalog(**ordered, skipped=tuple(self.skipped))
+
+    def read(self, node: Node, file: str) -> None:
+        """One object, or the items of a list of them."""
+        kind, api_version = written(node, "kind"), written(node, "apiVersion")
+        items = _items(node) if kind.endswith("List") else None
+        if items is not None:
+            for item in items:
+                self.read(item, file)
+            return
+        group, _, version = api_version.rpartition("/")
+        known = KINDS.get((group, kind))
+        namespace = ""
+        if known is None or known.namespaced:
+            namespace = written(node, "metadata", "namespace") or self.namespace
+        name = "/".join(filter(None, (namespace, written(node, "metadata", "name"))))
+        at = Place(Home(file, f"{kind} {name}" if kind else ""), mark(node))
+        if not (kind and api_version):
+            self.problems.append(at.error("", _NO_OBJECT))
+        elif (found := _misspelt(node, group, version, kind)) is not None:
+            at.marks[found[0]] = mark(found[1])
+            self.problems.append(at.error(found[0], found[2]))
+        elif known is None:
+            self.skipped.append(Skipped(api_version, kind, name, at.origin))
+        else:
+            self._keep(known, self._resource(known, node, at, namespace))
+
+    def _resource(self, known: _Kind, node: Node, at: Place, namespace: str) -> Resource:
+
+        def filled(meta: Metadata | None) -> Metadata:
+            kind, api_version = written(node, "kind"), written(node, "apiVersion")
+            return replace(meta or Metadata(at=at), namespace=namespace, kind=kind, api_version=api_version)
+
+        if not known.from_spec:
+            resource = read_message(known.cls, node, at, self.problems)
+            return replace(resource, meta=filled(resource.meta))
+        envelope = read_message(Envelope, node, at, self.problems)
+        spec = envelope.spec or MappingNode("", [])
+        place = Place(at.home, mark(spec) if envelope.spec else at.mark, "spec", at)
+        return read_message(known.cls, spec, place, self.problems, meta=filled(envelope.meta))
+
+    def _keep(self, known: _Kind, resource: Resource) -> None:
+        found = self.resources.setdefault(known.attribute, {})
+        key = (resource.meta.namespace, resource.meta.name)
+        if earlier := found.get(key):
+            first = earlier.meta.at.field("name")
+            message = f"{resource} is defined twice: this definition replaces the one at {first}"
+            self.problems.append(Problem(DUPLICATE, Level.WARNING, message, resource.meta.at.field("name")))
+        found[key] = resource
+
+
+def _items(node: Node) -> Sequence[Node] | None:
+    """The items of a Kubernetes list, None where there are none."""
+    found = next((value for key, value in node.value if key.value == "items"), None)
+    return found.value if isinstance(found, SequenceNode) else None
+
+
+def _misspelt(node: Node, group: str, version: str, kind: str) -> tuple[str, Node, str] | None:
+    """Field, its node and what is wrong, where an object is meant for Istio and would be skipped unread."""
+    fields = {key.value: value for key, value in node.value if isinstance(key, ScalarNode)}
+    if group == ISTIO and version not in VERSIONS:
+        known = ", ".join(f"{ISTIO}/{each}" for each in VERSIONS)
+        return "api_version", fields["apiVersion"], f'unknown apiVersion "{group}/{version}": write one of {known}'
+    names = [name for owner, name in KINDS if owner == ISTIO]
+    if group == ISTIO and kind not in names and kind not in _SKIPPED_ISTIO_KINDS:
+        close = difflib.get_close_matches(kind, names, n=1)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        return "kind", fields["kind"], f'unknown kind "{kind}" in {ISTIO}{hint}'
+    if group.endswith("istio.io") and group not in _ISTIO_GROUPS:
+        known = ", ".join(sorted(_ISTIO_GROUPS))
+        return "api_version", fields["apiVersion"], f'unknown API group "{group}": Istio has {known}'
+    return None

@@ -41,7 +41,7 @@ class Source:
     text: bytes
 
 
-class _Composer(CParser):  # type: ignore[misc]
+class _Composer(CParser):
     """libyaml's composer without YAML 1.1's idea of types: `on` is a word and `1:20` no number."""
 
     def resolve(self, _kind: type[Node], _value: str, implicit: bool | tuple[bool, bool]) -> str:
@@ -78,6 +78,7 @@ def _composed(source: Source, text: bytes, problems: list[Problem]) -> Iterator[
     aliased = b"&" in text and b"*" in text
     while composer.check_node():
         node = composer.get_node()
+        assert node is not None  # check_node said so
         if aliased and (why := _too_much(node)):
             problems.append(_unreadable(source, *mark(node), why))
         elif value_kind(node) != "null":
@@ -92,7 +93,7 @@ def _explained(error: YAMLError, text: bytes) -> tuple[int, int, str]:
     at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if at is None:  # libyaml's reader gives an offset only, and not always of the same thing
         return _bad_character(text)
-    said = ", ".join(part for part in (error.problem, error.context) if part)
+    said = ", ".join(part for name in ("problem", "context") if (part := getattr(error, name, None)))
     return at.line + 1, at.column + 1, f"not valid YAML: {said}"
 
 
@@ -156,7 +157,7 @@ def mark(node: Node) -> tuple[int, int]:
     return at.line + 1, at.column + 1
 
 
-def scalar(node: ScalarNode) -> Scalar:
+def scalar(node: Node) -> Scalar:
     """What a scalar means in JSON: quoted text is a string, plain text a number, a boolean or null where JSON
     (and YAML 1.2's spellings `~`, `True`, `NULL`) reads it so. `010`, `0x1F`, `1_000`, `yes` are strings."""
     text: str = node.value
@@ -183,6 +184,17 @@ def value_kind(node: Node) -> str:
     if isinstance(value, bool):
         return "boolean"
     return "string" if isinstance(value, str) else "number"
+
+
+def written(node: Node, *path: str) -> str:
+    """The string at `path`, "" where there is none: a look ahead that reports nothing."""
+    for step in path:
+        pairs = node.value if isinstance(node, MappingNode) else ()
+        found = next((value for key, value in pairs if key.value == step), None)
+        if found is None:
+            return ""
+        node = found
+    return node.value if value_kind(node) == "string" else ""
 
 
 def entries(node: MappingNode) -> tuple[Entries, list[tuple[Node, str]]]:

@@ -5,6 +5,7 @@ Other fields are not looked at.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from meshproxy.model.reader import (
     Message,
@@ -19,14 +20,14 @@ from meshproxy.model.reader import (
     whole,
     whole_or_text,
 )
-from meshproxy.model.resource import Resource
+from meshproxy.model.resource import Resource, WholeResource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial(Message):
     """A message of which only a part is read."""
 
-    STRICT = False
+    STRICT: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class ServicePort(Partial):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service(Resource):
-    STRICT = False
+    STRICT: ClassVar[bool] = False
 
     type: str = enum("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
     external_name: str = text()
@@ -90,9 +91,7 @@ class EndpointPort(Partial):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointSlice(Resource):
-    STRICT = False
-
+class EndpointSlice(WholeResource):
     address_type: str = enum("IPv4", "IPv6", "FQDN")
     endpoints: tuple[Endpoint, ...] = messages(Endpoint)
     ports: tuple[EndpointPort, ...] = messages(EndpointPort)
@@ -119,10 +118,8 @@ class EndpointSubset(Partial):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoints(Resource):
+class Endpoints(WholeResource):
     """Belongs to the Service of the same name and namespace."""
-
-    STRICT = False
 
     subsets: tuple[EndpointSubset, ...] = messages(EndpointSubset)
 
@@ -154,17 +151,13 @@ class PodStatus(Partial):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pod(Resource):
-    STRICT = False
-
+class Pod(WholeResource):
     spec: PodSpec | None = message(PodSpec)
     status: PodStatus | None = message(PodStatus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Secret(Resource):
-    STRICT = False
-
+class Secret(WholeResource):
     type: str = text()
     data: Mapping[str, bytes] = octets_map()
     string_data: Mapping[str, str] = text_map()
@@ -176,14 +169,12 @@ class Secret(Resource):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Namespace(Resource):
+class Namespace(WholeResource):
     """Read for its name and labels."""
-
-    STRICT = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node(Resource):
+class Node(WholeResource):
     """Read for its name and labels (topology)."""
 
-    STRICT = False
+    STRICT: ClassVar[bool] = False

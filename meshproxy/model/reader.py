@@ -58,11 +58,12 @@ Read = Callable[[Node, Spot], Any]
 class Message:
     """A message as written. `at` is its place; it counts for nothing when messages are compared.
 
-    ONE_OF names groups of fields of which one at most may be written. A class that is not STRICT ignores fields
-    it does not declare: Kubernetes kinds, of which only a part is read.
+    ONE_OF names groups of fields of which one at most may be written. IGNORED names fields that are known and not
+    read; a class that is not STRICT ignores all it does not declare: Kubernetes kinds, of which a part is read.
     """
 
     ONE_OF: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    IGNORED: ClassVar[frozenset[str]] = frozenset()
     STRICT: ClassVar[bool] = True
 
     at: Place = dataclasses.field(default=NOWHERE, compare=False, repr=False)
@@ -102,17 +103,19 @@ def _table(cls: type[Message]) -> _Table:
     return _Table(fields, tuple(required), cls.rules is not Message.rules)
 
 
-def read_message(cls: type[M], node: Node, at: Place, problems: list[Problem]) -> M:
-    """The message of class `cls` at `node`, defaults where nothing (usable) is written."""
+def read_message(cls: type[M], node: Node, at: Place, problems: list[Problem], **values: Any) -> M:
+    """The message of class `cls` at `node`, defaults where nothing (usable) is written.
+
+    `values` are fields that are not read: a resource's `meta`.
+    """
     table = _table(cls)
-    values: dict[str, Any] = {}
     if isinstance(node, MappingNode):
         found, wrong = entries(node)
         problems.extend(_at_node(at, key, message) for key, message in wrong)
         for name, (key, value) in found.items():
             declared = table.fields.get(name)
             if declared is None:
-                if cls.STRICT:
+                if cls.STRICT and name not in cls.IGNORED:
                     problems.append(_at_node(at, key, _unknown(cls, name, table.fields)))
                 continue
             _read_field(declared, value, at, values, problems)
@@ -383,9 +386,14 @@ def enum(*names: str) -> Any:
     return _field(_enum(names), "")
 
 
-def message(cls: type[Message], *, required: bool = False) -> Any:
+def message(cls: type[Message], *, required: bool = False, name: str = "") -> Any:
     """A message, None where absent."""
-    return _field(_message(cls), None, required=required)
+    return _field(_message(cls), None, required=required, name=name)
+
+
+def raw() -> Any:
+    """The node itself, None where absent: for what is read later, or not at all."""
+    return _field(lambda node, _spot: node, None)
 
 
 def messages(cls: type[Message], *, required: bool = False) -> Any:

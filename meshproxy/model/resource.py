@@ -2,17 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from meshproxy.model.reader import Message, text, text_map
+from yaml import Node
+
+from meshproxy.model.reader import Message, message, raw, text, text_map
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata(Message):
     """`metadata`, with the namespace filled in, and the `kind` and `api_version` that stand beside it."""
 
-    STRICT = False
+    IGNORED: ClassVar[frozenset[str]] = frozenset(
+        """deletionGracePeriodSeconds deletionTimestamp finalizers generateName generation managedFields
+        ownerReferences resourceVersion selfLink uid""".split()
+    )
 
-    name: str = text()
+    name: str = text(required=True)
     namespace: str = text()
     labels: Mapping[str, str] = text_map()
     annotations: Mapping[str, str] = text_map()
@@ -39,3 +45,23 @@ class Resource(Message):
 
     def __str__(self) -> str:
         return f"{self.meta.kind} {self.meta.full_name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope(Message):
+    """An object whose content is its spec."""
+
+    api_version: str = text(required=True)
+    kind: str = text(required=True)
+    meta: Metadata | None = message(Metadata, required=True, name="metadata")
+    spec: Node | None = raw()
+    status: Node | None = raw()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeResource(Resource):
+    """An object whose content stands beside its metadata."""
+
+    STRICT: ClassVar[bool] = False
+
+    meta: Metadata = message(Metadata, required=True, name="metadata")
