@@ -33,8 +33,9 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redirect:
-    """An answer with a Location. `port` is the explicit port to name, 0 for none; `path` replaces the whole
-    path, `prefix_rewrite` the matched `prefix`."""
+    """An answer with a Location. `port` is the explicit port to name (it takes the place of the request's own), None
+    for none; `path` replaces the whole path, `prefix_rewrite` the matched `prefix`. `keep_host` keeps the request's
+    Host as it is, port included, even where the scheme changes."""
 
     status: int = 301
     scheme: bytes | None = None
@@ -43,6 +44,7 @@ class Redirect:
     path: bytes | None = None
     prefix: bytes | None = None
     prefix_rewrite: bytes | None = None
+    keep_host: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,11 @@ from meshproxy.plan.rewrite import DirectResponse, Redirect, Rewrite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """One weighted destination. `cluster` is the cluster's name, whether or not such a cluster exists."""
+    """One weighted destination. `cluster` is the cluster's name, whether or not such a cluster exists.
+
+    Its header operations run before the route's (those of a route's only destination are the route's already);
+    `authority` replaces the Host, unless the route's rewrite has one.
+    """
 
     cluster: str
     host: str
@@ -24,6 +28,7 @@ class Destination:
     weight: int = 1
     request_headers: HeaderOps | None = None
     response_headers: HeaderOps | None = None
+    authority: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
