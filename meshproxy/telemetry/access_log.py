@@ -75,12 +75,14 @@ _AS_TEXT = {
     Kind.BYTES: "{}.decode('utf-8', 'surrogateescape')",
     Kind.HEADER: "(x.decode('utf-8', 'surrogateescape') if (x := {}) is not None else '-')",
     Kind.NUMBER: "{}",
+    Kind.PORT: "({} or '-')",
 }
 _AS_JSON = {
     Kind.TEXT: "(quote(x) if (x := {}) else 'null')",
     Kind.BYTES: "quote({}.decode('utf-8', 'backslashreplace'))",
     Kind.HEADER: "(quote(x.decode('utf-8', 'backslashreplace')) if (x := {}) is not None else 'null')",
     Kind.NUMBER: "{}",
+    Kind.PORT: "({} or 'null')",
 }
 _Piece = str | ast.expr
 

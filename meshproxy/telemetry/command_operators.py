@@ -43,6 +43,7 @@ class Kind(Enum):
     BYTES = auto()  # bytes, never none
     HEADER = auto()  # bytes, None for none
     NUMBER = auto()  # int, never none
+    PORT = auto()  # int, None for none
 
 
 class Need(Enum):
@@ -158,24 +159,24 @@ def _without_query(argument: str, scope: Scope) -> Expression:
 def without_port(address: str) -> str:
     """`10.0.0.1` of `10.0.0.1:80`, `::1` of `[::1]:80`; a path of a Unix socket as it is."""
     host, colon, port = address.rpartition(":")
-    return host.strip("[]") if colon and port.isdigit() else address
+    return host.strip("[]") if colon and port.isdecimal() else address
 
 
-def port_of(address: str) -> str:
-    """The port of `ip:port`; empty where there is none."""
+def port_of(address: str) -> int | None:
+    """The port of `ip:port`; None where there is none."""
     port = address.rpartition(":")[2]
-    return port if port.isdigit() else ""
+    return int(port) if port.isdecimal() else None
 
 
 def _underscored(attribute: str) -> _Spec:
     return _plain(f"r.{attribute}.replace(' ', '_')")
 
 
-def _address(command: str, attribute: str) -> dict[str, _Spec]:
+def _address(command: str, source: str) -> dict[str, _Spec]:
     return {
-        f"{command}_ADDRESS": _plain(f"r.{attribute}"),
-        f"{command}_ADDRESS_WITHOUT_PORT": _plain(f"without_port(r.{attribute})"),
-        f"{command}_PORT": _plain(f"port_of(r.{attribute})"),
+        f"{command}_ADDRESS": _plain(source),
+        f"{command}_ADDRESS_WITHOUT_PORT": _plain(f"without_port({source})"),
+        f"{command}_PORT": _plain(f"port_of({source})", Kind.PORT),
     }
 
 
@@ -202,11 +203,12 @@ OPERATORS: dict[str, _Spec] = {
     "UPSTREAM_TRANSPORT_FAILURE_REASON": _underscored("transport_failure"),
     "HOSTNAME": _Spec(_hostname),
     "ENVIRONMENT": _Spec(_environment, Need.REQUIRED, length=True),
-    **_address("UPSTREAM_REMOTE", "upstream_host"),
-    **_address("UPSTREAM_LOCAL", "upstream_local_address"),
-    **_address("DOWNSTREAM_LOCAL", "downstream_local_address"),
-    **_address("DOWNSTREAM_REMOTE", "downstream_remote_address"),
-    **_address("DOWNSTREAM_DIRECT_REMOTE", "downstream_remote_address"),
+    # Envoy names the host it chose even if it could not connect, the remote address only if it could
+    **_address("UPSTREAM_REMOTE", "(r.upstream_local_address and r.upstream_host)"),
+    **_address("UPSTREAM_LOCAL", "r.upstream_local_address"),
+    **_address("DOWNSTREAM_LOCAL", "r.downstream_local_address"),
+    **_address("DOWNSTREAM_REMOTE", "r.downstream_remote_address"),
+    **_address("DOWNSTREAM_DIRECT_REMOTE", "r.downstream_remote_address"),
 }
 
 

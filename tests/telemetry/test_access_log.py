@@ -51,6 +51,11 @@ def test_json_has_istio_s_keys_and_envoy_s_types():
     assert found["requested_server_name"] is None
 
 
+def test_ports_are_numbers_in_json():
+    made = compile_json({"a": "%DOWNSTREAM_LOCAL_PORT%", "b": "%UPSTREAM_LOCAL_PORT%"})
+    assert json.loads(made(ARecord(upstream_local_address=""))) == {"a": 15001, "b": None}
+
+
 def test_a_json_value_of_several_operators_is_a_string():
     made = compile_json({"a": "%RESPONSE_CODE%", "b": "%RESPONSE_CODE% %REQ(x)%", 'c"': "fixed", "d": ""})
     assert json.loads(made(ARecord())) == {"a": 200, "b": "200 -", 'c"': "fixed", "d": ""}

@@ -129,6 +129,11 @@ def test_addresses_of_all_families_are_taken_apart(address: str, host: str, port
     assert line("%UPSTREAM_LOCAL_PORT%", record) == port
 
 
+def test_the_remote_address_needs_a_connection_the_host_only_a_choice():
+    record = ARecord(upstream_local_address="")
+    assert line("%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_PORT%", record) == "10.0.0.7:9080 - -"
+
+
 def test_the_cached_second_moves_on():
     made = compile_text("%START_TIME(%S.%3f)%")
     times = [1767323045.678, 1767323045.9996, 1767323045.9999999, 1767323046.0, 1767323045.001]
