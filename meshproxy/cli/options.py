@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
 _USAGE = 64
@@ -88,6 +89,7 @@ def add_addresses(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--map",
         metavar="HOST[:SUBSET]=ADDR:PORT[,…]",
+        type=partial(_checked, "parse_map"),
         action="append",
         default=[],
         help="endpoints of a service, in place of any other; repeatable",
@@ -95,11 +97,23 @@ def add_addresses(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bind",
         metavar="GATEWAYPORT=HOST:PORT",
+        type=partial(_checked, "parse_bind"),
         action="append",
         default=[],
         help="where a gateway's port is opened (default: the port itself, 8000 + port below 1024); repeatable",
     )
     parser.add_argument("--privileged-ports", action="store_true", help="open gateway ports below 1024 as written")
+
+
+def _checked(parse: str, text: str) -> str:
+    """`text`, if the compiler's function `parse` can read it."""
+    from meshproxy.compiler import options  # needed only where such a flag is given
+
+    try:
+        getattr(options, parse)(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def color(stream: object) -> bool:

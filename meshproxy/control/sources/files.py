@@ -11,7 +11,7 @@ import xxhash
 
 from meshproxy.base.origin import Origin
 from meshproxy.control.sources.listing import Listing, listing
-from meshproxy.model.catalog import Source
+from meshproxy.model.document import Source
 from meshproxy.model.problem import UNREADABLE, Level, Problem
 
 _ATTEMPTS = 20

@@ -1,0 +1,28 @@
+"""Joins the parts that serve in one process: statistics, access log, proxy."""
+
+from __future__ import annotations
+
+import asyncio
+
+from meshproxy.control.settings import Settings
+from meshproxy.control.sockets import raise_open_files
+from meshproxy.control.worker import Worker
+from meshproxy.proxy.options import Options
+from meshproxy.proxy.proxy import Proxy
+from meshproxy.telemetry.access_log import AccessLog, compile_format
+from meshproxy.telemetry.stats import Stats
+
+_OTHER_FILES = 64
+"""Open files that are no connections."""
+
+
+def make_worker(settings: Settings, stats: Stats) -> Worker:
+    """Ready to be given a snapshot. Raises OSError for an access log that cannot be written."""
+    files = raise_open_files()
+    log = None
+    if settings.access_log != "off":
+        log = AccessLog(settings.access_log, compile_format(settings.access_log_format))
+    # every downstream connection may need one upstream
+    options = Options(max_connections=max(1, (files - _OTHER_FILES) // 2))
+    proxy = Proxy(loop=asyncio.get_running_loop(), stats=stats, access_log=log, options=options)
+    return Worker(proxy, log, shared=settings.workers > 1)
