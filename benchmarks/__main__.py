@@ -30,10 +30,12 @@ def main() -> int:
     parser.add_argument("--peers", default="", help=f"some of {','.join(ALL)}")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float)
-    parser.add_argument("--report", action="store_true", help="measure nothing, report the latest results again")
+    parser.add_argument("--report", action="store_true", help="measure nothing, report the latest whole run again")
     parser.add_argument("--write-readme", action="store_true", help="put the report into README.md")
     asked = parser.parse_args()
     whole = not asked.only and not asked.peers
+    if asked.write_readme and not whole:
+        parser.error("the README shows whole runs only")
     if asked.report:
         results = report.load()
     else:
@@ -44,7 +46,7 @@ def main() -> int:
         results = gathered(run(scenarios, pace, wanted), pace)
         report.save(results, "latest" if whole else "partial")
     print(report.text(results))
-    if whole or asked.report:
+    if whole:
         report.draw(results)
     if asked.write_readme:
         report.write_readme(results)

@@ -65,6 +65,11 @@ def meshproxy_argv(site: Site, setup: Setup) -> list[str]:
     ]
 
 
+def profiled_argv(site: Site, setup: Setup) -> list[str]:
+    python, _, _, *arguments = meshproxy_argv(site, setup)
+    return [python, "-m", "benchmarks.profiled", str(site.directory / "profile"), *arguments]
+
+
 def envoy_argv(site: Site, setup: Setup) -> list[str]:
     ports = {"port": site.port, "admin": site.admin, "upstream_port": site.upstream_port}
     config = _file(site, "envoy.json", json.dumps(envoy.bootstrap(setup, access_log=site.access_log, **ports)))
@@ -95,13 +100,14 @@ def relay_argv(site: Site, _setup: Setup) -> list[str]:
 
 ARGV: dict[str, Callable[[Site, Setup], list[str]]] = {
     "meshproxy": meshproxy_argv,
+    "profiled": profiled_argv,
     "envoy": envoy_argv,
     "haproxy": haproxy_argv,
     "nginx": nginx_argv,
     "relay": relay_argv,
 }
 PROGRAMS = ("envoy", "haproxy", "nginx")
-WITH_ADMIN = ("meshproxy", "envoy")
+WITH_ADMIN = ("meshproxy", "profiled", "envoy")
 
 
 def available(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ def measured(peer: Peer, put_load: Callable[[], Shot]) -> Figures:
     spent = cpu_seconds(pids) - before
     used = memory(pids)
     return {
+        "requests": float(shot.requests),
         "cpu_us": spent * 1e6 / max(1, shot.requests),
         "rps": shot.requests / shot.seconds,
         "failed": float(shot.failed),
