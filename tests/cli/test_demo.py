@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from meshproxy.cli.demo import main as demo
-from meshproxy.cli.demo.proxy import free_port
+from meshproxy.cli.demo.proxy import DemoError, Proxy, free_port
 from meshproxy.cli.demo.tour import STOPS, Answer, Stop, aborted, always, shares
 from meshproxy.cli.demo.upstreams import VERSIONS, Upstreams
 
@@ -116,6 +116,16 @@ def test_a_taken_port_is_given_way_to():
         taken.listen()
         wanted = taken.getsockname()[1]
         assert free_port(wanted) != wanted
+
+
+def test_a_proxy_that_ends_before_it_serves_is_an_error_in_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    async def start() -> None:
+        async with Proxy(tmp_path, ["--no-such-flag"]):
+            pass
+
+    with pytest.raises(DemoError, match="the proxy ended before it served"):
+        asyncio.run(start())
+    assert "--no-such-flag" in capfd.readouterr().err
 
 
 def test_without_a_terminal_there_is_no_colour(capsys: pytest.CaptureFixture[str]):
