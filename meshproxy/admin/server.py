@@ -6,6 +6,7 @@ In the serving process, so it must cost nothing: aiohttp would be 33 MiB and hol
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Coroutine
 from typing import cast
 
@@ -19,7 +20,14 @@ _LONGEST_HEAD = 16 * 1024
 _MOST_CONNECTIONS = 256
 _PATIENCE = 30.0
 """Seconds for a whole request head, idle time before it included."""
-_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
 _BAD = Answer(400, "bad request\n")
 
 
@@ -82,7 +90,7 @@ class _Connection(asyncio.Protocol):
                 # a body is not read: what follows such a head is not a request
                 has_body = first(fields, b"content-length") not in (None, b"0") or first(fields, b"transfer-encoding")
                 keep = version == b"HTTP/1.1" and connection != b"close" and not has_body
-                made = await answer(self._service, method.decode("latin-1"), target.decode("latin-1"))
+                made = await self._view(method.decode("latin-1"), target.decode("latin-1"))
                 self._write(made, with_body=method != b"HEAD", keep=keep)
             case _:
                 self._write(_BAD, with_body=True, keep=False)
@@ -90,6 +98,13 @@ class _Connection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._timer = self._patience()
             self._next()
+
+    async def _view(self, method: str, target: str) -> Answer:
+        try:
+            return await answer(self._service, method, target)
+        except Exception:  # a bug in a view: the one who looks is told, and so is the operator
+            traceback.print_exc()
+            return Answer(500, "this view failed; stderr says how\n")
 
     def _write(self, made: Answer, *, with_body: bool, keep: bool) -> None:
         body = made.body.encode("utf-8", "surrogateescape")

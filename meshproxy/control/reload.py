@@ -22,7 +22,6 @@ from meshproxy.control.sockets import CannotBindError
 from meshproxy.control.sources.watch import Watch
 from meshproxy.telemetry.stats import Stats
 
-
 _TOLD = {
     "debug": ("error", "warning", "reload", "info"),
     "info": ("error", "warning", "reload"),
