@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from meshproxy.model.reader import INT32, Message, boolean, duration, enum, message, text, texts, whole, wholes
+from meshproxy.model.fields import INT32, boolean, duration, enum, message, text, texts, whole, wholes
+from meshproxy.model.reader import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

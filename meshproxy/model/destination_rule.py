@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from meshproxy.model.reader import Message, message, messages, text, text_map, texts
+from meshproxy.model.fields import message, messages, text, text_map, texts
+from meshproxy.model.reader import Message
 from meshproxy.model.resource import Resource
 from meshproxy.model.traffic_policy import TrafficPolicy
 

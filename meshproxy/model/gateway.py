@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from meshproxy.model.reader import Message, boolean, enum, message, messages, text, text_map, texts, whole
+from meshproxy.model.fields import boolean, enum, message, messages, text, text_map, texts, whole
+from meshproxy.model.reader import Message
 from meshproxy.model.resource import Resource
 
 _VERSIONS = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")

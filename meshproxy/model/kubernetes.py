@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from meshproxy.model.reader import (
-    Message,
+from meshproxy.model.fields import (
     boolean,
     enum,
     message,
@@ -20,6 +19,7 @@ from meshproxy.model.reader import (
     whole,
     whole_or_text,
 )
+from meshproxy.model.reader import Message
 from meshproxy.model.resource import Resource, WholeResource
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from meshproxy.model.reader import (
+from meshproxy.model.fields import (
     UINT64,
-    Message,
     boolean,
     double,
     duration,
@@ -17,6 +16,7 @@ from meshproxy.model.reader import (
     whole,
     whole_map,
 )
+from meshproxy.model.reader import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from yaml import Node
 
-from meshproxy.model.reader import Message, message, raw, text, text_map
+from meshproxy.model.fields import message, raw, text, text_map
+from meshproxy.model.reader import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from meshproxy.model.reader import Message, enum, message, messages, text, text_map, texts, whole, whole_map
+from meshproxy.model.fields import enum, message, messages, text, text_map, texts, whole, whole_map
+from meshproxy.model.reader import Message
 from meshproxy.model.resource import Resource
 
 

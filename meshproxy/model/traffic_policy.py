@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from meshproxy.model.connection_pool import ClientTLSSettings, ConnectionPoolSettings, OutlierDetection
 from meshproxy.model.destination import PortSelector
+from meshproxy.model.fields import double, duration, enum, message, messages, text, whole
 from meshproxy.model.load_balancer import LoadBalancerSettings
-from meshproxy.model.reader import Message, double, duration, enum, message, messages, text, whole
+from meshproxy.model.reader import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
