@@ -22,7 +22,6 @@ class Kind(Enum):
     NO_ROUTE = auto()
     NO_CLUSTER = auto()
     NO_ENDPOINT = auto()
-    ABORTED = auto()
     # the upstream
     CONNECT_FAILURE = auto()
     CONNECT_TIMEOUT = auto()

@@ -21,7 +21,6 @@ class Record(Protocol):
     details: str  # Envoy's response code details: via_upstream, route_not_found, …
     termination_details: str
     transport_failure: str  # why connecting upstream failed
-    started: float  # Unix time
     duration: float
     upstream_service_time: float | None  # from the request being sent to the response's head
     bytes_received: int
@@ -30,11 +29,22 @@ class Record(Protocol):
     response_trailers: Fields
     upstream_fields: Fields  # as sent to the upstream; empty where nothing was
     original_path: bytes | None  # path and query before a rewrite
-    upstream_host: str
     upstream_cluster: str
     upstream_local_address: str
-    downstream_local_address: str
-    downstream_remote_address: str
     requested_server_name: str
-    route_name: str
     attempts: int
+
+    @property
+    def started(self) -> float: ...  # Unix time
+
+    @property
+    def route_name(self) -> str: ...
+
+    @property
+    def upstream_host(self) -> str: ...
+
+    @property
+    def downstream_local_address(self) -> str: ...
+
+    @property
+    def downstream_remote_address(self) -> str: ...

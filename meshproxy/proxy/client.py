@@ -1,0 +1,31 @@
+"""What an exchange knows of the connection it answers on. The one implementation is `downstream.Downstream`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+
+class Client(Protocol):
+    """Addresses are `ip:port`."""
+
+    transport: asyncio.Transport
+    blocked: bool  # whether its write buffer is over the high-water mark
+    server: bytes  # how we call ourselves on this listener
+
+    @property
+    def local_address(self) -> str: ...
+
+    @property
+    def remote_address(self) -> str: ...
+
+    @property
+    def remote_ip(self) -> bytes: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def take_held(self) -> list[bytes]: ...
+
+    def exchange_done(self, *, keep: bool) -> None: ...

@@ -1,0 +1,248 @@
+"""One connection of a client: owns its transport and its reader, and answers one request after the other.
+
+Requests that arrive while one is being answered wait their turn; reading stops meanwhile, so that what waits is no more
+than one read. Faults of the client are answered after the requests before them, then the connection is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.base.message import Request
+from meshproxy.proxy.context import Context
+from meshproxy.proxy.exchange import Exchange
+from meshproxy.upstream.connection import HIGH_WATER, LOW_WATER
+from meshproxy.wire.http1_server import RequestReader
+
+
+class Owner(Protocol):
+    """The worker's data plane, as a connection sees it. `now` is the coarse clock of its sweep."""
+
+    now: float
+
+    def opened(self, connection: Downstream) -> None: ...
+
+    def closed(self, connection: Downstream) -> None: ...
+
+
+class Downstream(asyncio.Protocol):
+    """`idle_since` is when the last thing happened, as coarsely as the sweep looks at it."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, proxy: Owner, context: Context, listener: str, server: bytes) -> None:
+        self._proxy = proxy
+        self._context = context
+        self._listener = listener
+        self.server = server
+        self._reader = RequestReader()
+        self._exchange: Exchange | None = None
+        self._advancing = False
+        self._paused = False
+        self._closing = False
+        self._receiving = False  # the request in hand is not whole yet
+        self._discarding: Request | None = None  # answered, but its body still comes
+        self._tunnelled = False
+        self.blocked = False
+        self.idle_since = 0.0
+        self._head_since: float | None = None  # when the head that is awaited began, or the connection
+        self._addresses: tuple[str, str] | None = None
+
+    # ---- the transport's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        self.transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
+        self.idle_since = self._head_since = self._proxy.now
+        self._proxy.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return  # what comes now is read so that the client is not reset under its answer
+        self.idle_since = self._proxy.now
+        reader = self._reader
+        reader.feed(data)
+        if reader.mid_head and self._head_since is None:
+            self._head_since = self.idle_since
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """A client that has sent a whole request and closes its half still gets the answer."""
+        exchange = self._exchange
+        self._closing = True
+        return exchange is not None and exchange.request.complete
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        self._reader.close()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.on_client_lost()
+        self._proxy.closed(self)
+
+    def pause_writing(self) -> None:
+        self.blocked = True
+        if self._exchange is not None:
+            self._exchange.on_client_blocked(True)
+
+    def resume_writing(self) -> None:
+        self.blocked = False
+        self.idle_since = self._proxy.now
+        if self._exchange is not None:
+            self._exchange.on_client_blocked(False)
+
+    # ---- from one request to the next
+
+    def _advance(self) -> None:
+        """Goes on with what the reader has: the body of the request in hand, or the next request."""
+        if self._advancing:
+            return
+        self._advancing = True
+        reader = self._reader
+        if self._receiving and self._exchange is not None:
+            self._receive(self._exchange)
+        while self._exchange is None and not self._closing:
+            if self._discarding is not None and not self._discarded():
+                break
+            if reader.requests:
+                request = reader.requests.popleft()
+                self._head_since = None
+                self._receiving = not request.complete
+                self._exchange = Exchange(self._context, self, request, self._listener)
+                self._exchange.start()
+            elif reader.error is not None:
+                self.refuse(reader.error)
+            else:
+                break
+        self._advancing = False
+        if self._exchange is not None and reader.requests:
+            self.pause_reading()
+        elif self._paused and self._exchange is None:
+            self.resume_reading()
+
+    def _receive(self, exchange: Exchange) -> None:
+        if self._reader.error is not None and not exchange.request.complete:
+            self._receiving = False
+            exchange.on_request_broken(self._reader.error)
+            return
+        self._receiving = not exchange.request.complete
+        exchange.on_request_data()
+
+    def _discarded(self) -> bool:
+        """Drops what comes of a request that is answered already; whether it has all come."""
+        request = self._discarding
+        assert request is not None
+        request.body.clear()
+        if request.complete:
+            self._discarding = None
+        return request.complete
+
+    def exchange_done(self, *, keep: bool) -> None:
+        exchange, self._exchange = self._exchange, None
+        if self._tunnelled:
+            self._proxy.closed(self)
+            return
+        if exchange is None or self.transport.is_closing():
+            return
+        request = exchange.request
+        if not keep or self._closing or self._context.draining:
+            self._close_gently(request)
+            return
+        if request.upgrade is not None:
+            self._reader.refuse_upgrade()
+        if not request.complete:
+            self._discarding = request
+        self.idle_since = self._proxy.now
+        self._advance()
+
+    def _close_gently(self, request: Request) -> None:
+        """Closes when what is written has gone out. A client that may still send is not reset under its answer: its
+        bytes are read and dropped until it closes, or the sweep does."""
+        self._closing = True
+        if (request.complete and self._reader.error is None) or not self.transport.can_write_eof():
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+            self.resume_reading()
+
+    def refuse(self, error: ProxyError) -> None:
+        """Answers what is no request, and closes."""
+        request = Request(b"", b"", None, b"", [])
+        request.keep_alive = False
+        request.complete = True
+        self._exchange = Exchange(self._context, self, request, self._listener)
+        self._exchange.refuse(error)
+
+    # ---- for the exchange
+
+    def pause_reading(self) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    def take_held(self) -> list[bytes]:
+        """The tunnel takes the connection over; what the client sent early belongs to it."""
+        self._tunnelled = True
+        return self._reader.take_held()
+
+    @property
+    def local_address(self) -> str:
+        return self._names()[0]
+
+    @property
+    def remote_address(self) -> str:
+        return self._names()[1]
+
+    @property
+    def remote_ip(self) -> bytes:
+        return self._names()[1].rpartition(":")[0].strip("[]").encode()
+
+    def _names(self) -> tuple[str, str]:
+        if self._addresses is None:
+            info = self.transport.get_extra_info
+            self._addresses = (_text(info("sockname")), _text(info("peername")))
+        return self._addresses
+
+    # ---- for the worker
+
+    def start_drain(self) -> None:
+        """No further request: an idle connection closes now, a busy one after its answer."""
+        if self._exchange is None and not self._reader.mid_head and self._discarding is None:
+            self._closing = True
+            self.transport.close()
+
+    def sweep(self, now: float) -> None:
+        """Closes what has been still for too long."""
+        options = self._context.options
+        still = now - self.idle_since
+        if self._exchange is not None:
+            if still > options.stream_idle_timeout:
+                self._exchange.on_idle()
+        elif self._closing or self._discarding is not None:
+            if still > options.header_timeout:
+                self.transport.abort()
+        elif self._head_since is not None:
+            if now - self._head_since > options.header_timeout:
+                self._give_up_on_head()
+        elif still > options.idle_timeout:
+            self.transport.close()
+
+    def _give_up_on_head(self) -> None:
+        """A head that does not come to its end is answered, a silent connection is not."""
+        if self._reader.mid_head:
+            self.refuse(ProxyError(Kind.REQUEST_TIMEOUT, Side.DOWNSTREAM, "the request head did not come in time"))
+        else:
+            self.transport.close()
+
+
+def _text(name: object) -> str:
+    if isinstance(name, tuple):
+        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+    return ""

@@ -1,0 +1,319 @@
+"""One request and its answer: bytes to plan to endpoint and back, on one page.
+
+`_run` is a coroutine without a Task: it runs until it has to wait; who has what it waits for resumes it by hand
+(`attempt.Attempting`). What goes wrong is thrown into it as a ProxyError and caught in one place. Bodies do not pass
+through it: they are relayed in the callbacks, chunk by chunk.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from meshproxy.base import clock
+from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.base.headers import Fields
+from meshproxy.base.message import CHUNKED, Request, Response
+from meshproxy.plan.fault import Fault
+from meshproxy.plan.route import Destination, Forward, Route
+from meshproxy.proxy import forwarding, heads, local, retries
+from meshproxy.proxy.attempt import PAUSE, Attempting, Wait
+from meshproxy.proxy.client import Client
+from meshproxy.proxy.context import Context
+from meshproxy.proxy.reply import Reply, reply_to
+from meshproxy.proxy.tunnel import Tunnel
+from meshproxy.telemetry.command_operators import value_of
+from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
+from meshproxy.wire.http1_server import response_head
+
+_log = logging.getLogger(__name__)
+_JOIN_BELOW = 16 * 1024
+"""Up to this size head and body are joined for one write; above, copying costs more than a second buffer."""
+
+
+class Exchange(Attempting):
+    """Start it; it ends by `client.exchange_done`. The `on_…` methods are called by its two connections."""
+
+    _begun = False  # a response head has gone to the client
+    _interim_sent = False
+    _cors_origin: bytes | None = None
+    _destination: Destination | None = None
+
+    def __init__(self, context: Context, client: Client, request: Request, listener: str) -> None:
+        self._context = context
+        self._live = context.live
+        self._listener = context.live.listeners.get(listener)
+        self.client = client
+        self.request = request
+        self.keep = request.keep_alive
+        self._start = clock.monotonic()
+
+    def start(self) -> None:
+        self._coroutine = self._run()
+        self._resume()
+
+    def refuse(self, error: ProxyError) -> None:
+        """There is no request to speak of: its head broke a rule or never came."""
+        self._fail(error)
+        self._end()
+
+    # ---- the course of a request
+
+    async def _run(self) -> None:
+        try:
+            await self._answer()
+        except ProxyError as error:
+            self._fail(error)
+        except Exception:
+            _log.exception("internal error while answering %r %r", self.request.method, self.request.target)
+            self._fail(ProxyError(Kind.INTERNAL, Side.LOCAL, "internal error"))
+        self._end()
+
+    async def _answer(self) -> None:
+        route = self.route = self._find_route()
+        action = route.action
+        if not isinstance(action, Forward):
+            self._reply(local.answer(action, self.request))
+            return
+        if route.fault is not None and await self._inject(route.fault):
+            return
+        if route.cors is not None and self._answers_preflight(route):
+            return
+        destination = self._destination = action.choose(clock.draw())
+        self.upstream_cluster = destination.cluster
+        cluster = self._live.clusters.get(destination.cluster)
+        if cluster is None:
+            raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {destination.cluster}")
+        self._cluster = cluster
+        self._prepare(route, destination)
+        response = await self._attempt(route.retry)
+        self._send_response(response, route)
+        if response.upgrade is not None:
+            await self._tunnel()
+        while not response.complete:
+            self._waits = Wait.BODY
+            await PAUSE
+
+    def _find_route(self) -> Route:
+        request, listener = self.request, self._listener
+        if listener is not None and request.path != b"*":
+            if request.managed and not listener.is_gateway:
+                request.scheme = forwarding.scheme_of(request)
+            host = listener.virtual_hosts.find(request.host)
+            route = host.routes.find(request) if host is not None else None
+            if route is not None:
+                return route
+        raise ProxyError(Kind.NO_ROUTE, Side.LOCAL, "no route")
+
+    async def _inject(self, fault: Fault) -> bool:
+        """The delay, then the abort; whether that was the answer."""
+        if fault.delay and fault.delays(clock.draw()):
+            self.flag("DI")
+            await self._sleep(fault.delay)
+        if fault.abort_share and fault.aborts(clock.draw()):
+            self._reply(local.aborted(fault, self.request))
+            return True
+        return False
+
+    def _answers_preflight(self, route: Route) -> bool:
+        """Notes an allowed origin; answers a preflight here, without the route's header operations."""
+        assert route.cors is not None
+        self._cors_origin, reply = local.preflight(route.cors, self.request)
+        if reply is None:
+            return False
+        self._reply(reply, operations=False)
+        return True
+
+    def _prepare(self, route: Route, destination: Destination) -> None:
+        """All that does not change from attempt to attempt."""
+        request, listener = self.request, self._listener
+        if listener is not None and listener.is_gateway:
+            fields = request.fields + forwarding.gateway_fields(request, self.client.remote_ip)
+        else:
+            fields = request.fields + forwarding.sidecar_fields(request)
+        if route.request_headers is not None or destination.request_headers is not None:
+            fields = heads.applied(fields, route.request_headers, destination.request_headers, self._value)
+        if route.rewrite is not None:
+            self._target, self._host, told = heads.rewritten(route.rewrite, request)
+            self.original_path = request.target
+            fields = fields + told
+        else:
+            self._target, self._host = request.target, request.host
+        self.upstream_fields = fields
+        if request.content_length and (request.method in retries.IDEMPOTENT or retries.needs_replay(route.retry)):
+            self._replay = []
+        self._timeout = route.timeout
+        if request.complete:
+            self._arm_timeout()
+
+    def _value(self, command: str, argument: str) -> bytes:
+        return value_of(self, command, argument)
+
+    # ---- the way down
+
+    def _send_response(self, response: Response, route: Route) -> None:
+        """The response's head, with what is there of its body."""
+        own = [(b"date", response.date or forwarding.date()), (b"server", self.client.server)]
+        if self.upstream_service_time is not None:
+            own.append((b"x-envoy-upstream-service-time", b"%d" % (self.upstream_service_time * 1000)))
+        fields = response.fields + own
+        if self._cors_origin is not None and route.cors is not None:
+            fields = local.with_cors(fields, route.cors, self._cors_origin)
+        own_ops = self._destination.response_headers if self._destination is not None else None
+        if route.response_headers is not None or own_ops is not None:
+            fields = heads.applied(fields, route.response_headers, own_ops, self._value)
+        if response.content_length == CHUNKED and self.request.version == b"HTTP/1.0":
+            self.keep = False
+        self.details = "via_upstream"
+        if self.client.blocked and self.connection is not None:
+            self.connection.pause_reading(True)
+        self._write_head(response, fields)
+        if response.content_length and (response.body or response.complete):
+            self._relay(response)
+
+    def _write_head(self, response: Response, fields: Fields) -> None:
+        request = self.request
+        if self._context.draining or (not request.complete and request.expects_continue and not self._interim_sent):
+            self.keep = False  # in the second case nobody can tell whether the body will still come
+        framing = heads.response_framing(request, response, keep=self.keep)
+        head = response_head(b"HTTP/1.1", response.status, response.reason, fields, framing)
+        self.status = response.status
+        self.response_fields = fields
+        self._begun = True
+        transport = self.client.transport
+        if 0 < response.content_length <= _JOIN_BELOW and response.body:
+            parts, response.body = response.body, []
+            self.bytes_sent += sum(map(len, parts))
+            transport.write(b"".join((head, *parts)))
+        else:
+            transport.write(head)
+
+    def _relay(self, response: Response) -> None:
+        """Passes on what has arrived of the response's body, and its end."""
+        transport = self.client.transport
+        parts, response.body = response.body, []
+        chunked = response.content_length == CHUNKED and self.request.version == b"HTTP/1.1"
+        if parts:
+            self.bytes_sent += sum(map(len, parts))
+            transport.writelines(chunk(parts) if chunked else parts)
+        if response.complete and chunked:
+            self.response_trailers = forwardable_trailers(response.trailers)
+            transport.write(last_chunk(self.response_trailers))
+
+    def _pass_informational(self) -> None:
+        """1xx heads go on as they are; HTTP/1.0 knows none."""
+        assert self.connection is not None
+        reader = self.connection.reader
+        interim, reader.informational = reader.informational, []
+        for head in interim:
+            if self.request.version == b"HTTP/1.1" and not self._begun:
+                self._interim_sent = True
+                self.client.transport.write(response_head(b"HTTP/1.1", head.status, head.reason, head.fields, b""))
+
+    async def _tunnel(self) -> None:
+        """The upgrade was accepted: bytes both ways until both sides are done."""
+        connection = self.connection
+        assert connection is not None
+        self.keep = False
+        self._waits = Wait.TUNNEL
+        held = self.client.take_held()
+        tunnel = Tunnel(self.client.transport, connection.transport, self._on_tunnel_ended)
+        tunnel.start(held, connection.reader.tunnel)
+        await PAUSE
+        connection.forget()
+        self.bytes_received += tunnel.bytes_up
+        self.bytes_sent += tunnel.bytes_down
+
+    def _on_tunnel_ended(self) -> None:
+        if self._waits is Wait.TUNNEL:
+            self._resume()
+
+    # ---- answers of our own
+
+    def _reply(self, reply: Reply, *, operations: bool = True) -> None:
+        """An answer we author, with the route's response header operations."""
+        self.flag(reply.flag)
+        self.details = reply.details
+        self.keep = self.keep and not reply.close
+        response = local.response(reply, self.request)
+        fields = [*response.fields, (b"date", forwarding.date()), (b"server", self.client.server)]
+        route = self.route
+        if route is not None and operations:
+            if self._cors_origin is not None and route.cors is not None:
+                fields = local.with_cors(fields, route.cors, self._cors_origin)
+            own_ops = self._destination.response_headers if self._destination is not None else None
+            fields = heads.applied(fields, route.response_headers, own_ops, self._value)
+        self._write_head(response, fields)
+
+    def _fail(self, error: ProxyError) -> None:
+        """Every error ends here: in an answer, or, where one has begun, in a cut that nobody takes for its end."""
+        self._drop_attempt(error.kind)
+        if error.kind is Kind.STREAM_IDLE and not self.request.complete:
+            error = ProxyError(Kind.REQUEST_TIMEOUT, Side.DOWNSTREAM, error.cause)
+        reply = reply_to(error, retried=self.attempts > 1)
+        if error.kind in (Kind.CONNECT_FAILURE, Kind.CONNECT_TIMEOUT):
+            self.transport_failure = error.cause
+        if self._begun or error.kind is Kind.DOWNSTREAM_CLOSED:
+            self.keep = False
+            self.flag(reply.flag)
+            self.details = reply.details
+            self.client.transport.abort()
+        else:
+            self._reply(reply)
+
+    # ---- the end
+
+    def _end(self) -> None:
+        """Gives back what was taken, tells who counts, and lets the connection go on."""
+        if self._timeout_alarm is not None:
+            self._timeout_alarm.cancel()
+        if self._try_alarm is not None:
+            self._try_alarm.cancel()
+        now = clock.monotonic()
+        connection = self.connection
+        if connection is not None:
+            self._note_address(connection)
+            if self.request.complete and self.request.upgrade is None:
+                connection.release(now)
+            else:
+                connection.close()
+            self.connection = None
+        self._report(None)
+        self.duration = now - self._start
+        context = self._context
+        context.metrics.observe(self, self.route.service if self.route is not None else "")
+        if context.access_log is not None:
+            context.access_log.log(self)
+        self._waits = Wait.NOTHING
+        self.client.exchange_done(keep=self.keep)
+
+    # ---- told by the two connections
+
+    def on_upstream_data(self) -> None:
+        connection = self.connection
+        if connection is None:
+            return
+        reader = connection.reader
+        if reader.informational:
+            self._pass_informational()
+        response = reader.response
+        if response is None:
+            return
+        if self._waits is Wait.HEAD:
+            self._resume()
+        elif self._waits is Wait.BODY:
+            self._relay(response)
+            if response.complete:
+                self._resume()
+
+    def on_client_lost(self) -> None:
+        self._throw(ProxyError(Kind.DOWNSTREAM_CLOSED, Side.DOWNSTREAM, "the client closed the connection"))
+
+    def on_client_blocked(self, blocked: bool) -> None:
+        """The client reads slower than the upstream sends."""
+        if self.connection is not None:
+            self.connection.pause_reading(blocked)
+
+    def on_idle(self) -> None:
+        """Nothing has moved for the stream's idle time-out."""
+        if self._waits is not Wait.TUNNEL:
+            self._throw(ProxyError(Kind.STREAM_IDLE, Side.LOCAL, "nothing moved for too long"))

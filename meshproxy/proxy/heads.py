@@ -1,0 +1,80 @@
+"""The heads we write: of a request to its upstream, of a response to its client. Functions of values only."""
+
+from __future__ import annotations
+
+from meshproxy.base.headers import Fields
+from meshproxy.base.message import CHUNKED, Request, Response
+from meshproxy.plan.header_ops import HeaderOps, Lookup
+from meshproxy.plan.rewrite import Redirect, Rewrite
+
+
+def applied(fields: Fields, route_ops: HeaderOps | None, own_ops: HeaderOps | None, lookup: Lookup) -> Fields:
+    """The destination's operations first, then the route's (Envoy, weighted clusters): the route wins."""
+    for ops in (own_ops, route_ops):
+        if ops is not None:
+            fields = ops.apply(fields, lookup)
+    return fields
+
+
+def response_framing(request: Request, response: Response, *, keep: bool) -> bytes:
+    """The lines that frame a response to this client, each with its CRLF."""
+    length = response.content_length
+    if length > 0:
+        framing = b"Content-Length: %d\r\n" % length
+    elif length == CHUNKED:
+        framing = b"Transfer-Encoding: chunked\r\n" if request.version == b"HTTP/1.1" else b""
+    elif response.upgrade is not None:
+        return b"Connection: Upgrade\r\nUpgrade: %b\r\n" % response.upgrade
+    elif response.announced_length is not None:
+        framing = b"Content-Length: %d\r\n" % response.announced_length
+    elif response.status in (204, 304) or request.method == b"HEAD":
+        framing = b""
+    else:
+        framing = b"Content-Length: 0\r\n"
+    if not keep:
+        return framing + b"Connection: close\r\n"
+    if request.version == b"HTTP/1.0":
+        return framing + b"Connection: keep-alive\r\n"
+    return framing
+
+
+def location(redirect: Redirect, request: Request) -> bytes:
+    """Where a redirect leads (Envoy, `RouteEntryImplBase::newUri`)."""
+    scheme = redirect.scheme or request.scheme
+    host = redirect.authority or request.host
+    if not redirect.authority and (redirect.port is not None or (scheme != request.scheme and _default_port(request))):
+        host = _without_port(host)
+    port = b":%d" % redirect.port if redirect.port else b""
+    query = b"" if request.query is None else b"?" + request.query
+    if redirect.path is not None:
+        path = redirect.path
+        if b"?" in path:
+            query = b""
+    elif redirect.prefix_rewrite is not None:
+        path = redirect.prefix_rewrite + request.path[len(redirect.prefix or b"") :]
+    else:
+        path = request.path
+    return b"%b://%b%b%b%b" % (scheme, host, port, path, query)
+
+
+def _without_port(host: bytes) -> bytes:
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() else host
+
+
+def _default_port(request: Request) -> bool:
+    """Whether the request names the port that its scheme has anyway."""
+    return request.host.endswith(b":443" if request.scheme == b"https" else b":80")
+
+
+def rewritten(rewrite: Rewrite, request: Request) -> tuple[bytes, bytes, Fields]:
+    """(target, host, fields that tell of it) of the request as it goes on."""
+    told: Fields = []
+    path = rewrite.apply(request.path)
+    target = path if request.query is None else b"%b?%b" % (path, request.query)
+    if rewrite.path is not None or rewrite.regex is not None:
+        told.append((b"x-envoy-original-path", request.target))
+    if rewrite.authority is None:
+        return target, request.host, told
+    told.append((b"x-envoy-original-host", request.host))
+    return target, rewrite.authority, told

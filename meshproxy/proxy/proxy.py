@@ -1,0 +1,113 @@
+"""One worker's data plane: what its listeners hand their connections to, and what a snapshot is applied to.
+
+Owns the set of connections and the live clusters; opens no sockets (that is control's) and reads no configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from meshproxy.base import clock
+from meshproxy.plan.snapshot import Snapshot
+from meshproxy.proxy.context import Context, Live, Log
+from meshproxy.proxy.downstream import Downstream
+from meshproxy.proxy.options import Options
+from meshproxy.telemetry.metrics import RequestMetrics
+from meshproxy.telemetry.stats import Labels, Stats
+from meshproxy.upstream.clusters import Clusters
+
+_SERVER = {False: b"envoy", True: b"istio-envoy"}
+
+
+class Proxy:
+    """`now` is the coarse clock of the sweep, in monotonic seconds: good for idle times, read without a call."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        stats: Stats,
+        access_log: Log | None = None,
+        options: Options | None = None,
+        namespace: str = "default",
+        labels: Labels = (),
+    ) -> None:
+        self.clusters = Clusters()
+        self.now = clock.monotonic()
+        self._downstream_total = stats.counter("meshproxy_downstream_cx_total", ())
+        self._downstream_active = stats.gauge("meshproxy_downstream_cx_active", ())
+        self._upstream_total = stats.counter("meshproxy_upstream_cx_total", ())
+        self._upstream_active = stats.gauge("meshproxy_upstream_cx_active", ())
+        self._connections: set[Downstream] = set()
+        self._context = Context(
+            loop,
+            options=options or Options(),
+            metrics=RequestMetrics(stats, namespace, labels),
+            access_log=access_log,
+            upstream_opened=self._upstream_opened,
+        )
+        self._sweeper = loop.call_later(self._context.options.sweep_interval, self._sweep)
+
+    @property
+    def active(self) -> int:
+        """Connections of clients still open."""
+        return len(self._connections)
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """From the next request on this snapshot decides; requests in flight finish on theirs."""
+        self.clusters.reconcile(snapshot)
+        self._context.live = Live(snapshot, self.clusters.by_name)
+
+    def protocol_factory(self, listener: str) -> Callable[[], asyncio.BaseProtocol]:
+        """For `loop.create_server`. The listener may go from the snapshot while its connections live: they get 404."""
+        context = self._context
+
+        def protocol() -> Downstream:
+            plan = context.live.listeners.get(listener)
+            return Downstream(self, context, listener, _SERVER[plan is not None and plan.is_gateway])
+
+        return protocol
+
+    def start_drain(self) -> None:
+        """Answers carry `Connection: close` from now on; idle connections are closed."""
+        self._context.draining = True
+        for connection in tuple(self._connections):
+            connection.start_drain()
+
+    def abort(self) -> None:
+        """Everything closed at once."""
+        self._sweeper.cancel()
+        for connection in tuple(self._connections):
+            connection.transport.abort()
+        self.clusters.close()
+
+    # ---- told by the connections
+
+    def opened(self, connection: Downstream) -> None:
+        limit = self._context.options.max_connections
+        if limit and len(self._connections) >= limit:
+            connection.transport.abort()
+            return
+        self._connections.add(connection)
+        self._downstream_total.add()
+        self._downstream_active.add(1)
+
+    def closed(self, connection: Downstream) -> None:
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self._downstream_active.add(-1)
+
+    def _upstream_opened(self, change: int) -> None:
+        self._upstream_active.add(change)
+        if change > 0:
+            self._upstream_total.add()
+
+    def _sweep(self) -> None:
+        """The one look at everything that may have been still for too long."""
+        now = self.now = clock.monotonic()
+        context = self._context
+        self._sweeper = context.loop.call_later(context.options.sweep_interval, self._sweep)
+        for connection in tuple(self._connections):
+            connection.sweep(now)
+        self.clusters.close_idle(now)

@@ -1,0 +1,64 @@
+"""What an exchange leaves behind for logs and metrics (`telemetry.record.Record`). Defaults stand on the class, so that
+only what happens is written; what only a log asks is worked out when it asks."""
+
+from __future__ import annotations
+
+from meshproxy.base import clock
+from meshproxy.base.headers import Fields
+from meshproxy.base.message import Request
+from meshproxy.plan.route import Route
+from meshproxy.proxy.client import Client
+from meshproxy.upstream.connection import UpstreamConnection
+from meshproxy.upstream.endpoint import LiveEndpoint
+
+
+class ExchangeRecord:
+    """See `telemetry.record.Record` for the meaning of each."""
+
+    request: Request
+    client: Client
+    route: Route | None = None
+    endpoint: LiveEndpoint | None = None
+    connection: UpstreamConnection | None = None
+    status = 0
+    flags = ""
+    details = ""
+    termination_details = ""
+    transport_failure = ""
+    requested_server_name = ""
+    duration = 0.0
+    upstream_service_time: float | None = None
+    bytes_received = 0
+    bytes_sent = 0
+    original_path: bytes | None = None
+    upstream_cluster = ""
+    attempts = 0
+    response_fields: Fields = []  # noqa: RUF012 (shared and never changed)
+    response_trailers: Fields = []  # noqa: RUF012
+    upstream_fields: Fields = []  # noqa: RUF012
+    upstream_local_address = ""
+
+    @property
+    def started(self) -> float:
+        return clock.wall() - self.duration
+
+    @property
+    def upstream_host(self) -> str:
+        return self.endpoint.name if self.endpoint is not None else ""
+
+    @property
+    def downstream_local_address(self) -> str:
+        return self.client.local_address
+
+    @property
+    def downstream_remote_address(self) -> str:
+        return self.client.remote_address
+
+    @property
+    def route_name(self) -> str:
+        return self.route.name if self.route is not None else ""
+
+    def flag(self, flag: str) -> None:
+        """Notes one more response flag, in the order they come."""
+        if flag and flag not in self.flags.split(","):
+            self.flags = f"{self.flags},{flag}" if self.flags else flag

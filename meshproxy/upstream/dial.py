@@ -1,0 +1,77 @@
+"""Opening a connection to an endpoint, within a time. The one place where an operating system's error of connecting
+becomes ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from meshproxy.base import clock
+from meshproxy.base.errors import Kind, ProxyError, Retry, Side
+from meshproxy.upstream.connection import UpstreamConnection
+from meshproxy.upstream.endpoint import LiveEndpoint
+
+Opened = Callable[[int], None]
+"""Called with +1 and -1 as connections open and close."""
+
+
+async def connect(endpoint: LiveEndpoint, within: float, opened: Opened) -> UpstreamConnection:
+    """Raises ProxyError CONNECT_FAILURE or CONNECT_TIMEOUT; both are safe to try again."""
+    loop = asyncio.get_running_loop()
+
+    def factory() -> UpstreamConnection:
+        return UpstreamConnection(endpoint, opened)
+
+    try:
+        async with asyncio.timeout(within):
+            if endpoint.address.startswith("unix://"):
+                path = endpoint.address.removeprefix("unix://")
+                _, connection = await loop.create_unix_connection(factory, path.replace("@", "\0", 1))
+            else:
+                _, connection = await loop.create_connection(factory, endpoint.address, endpoint.port)
+    except TimeoutError:
+        raise _failure(Kind.CONNECT_TIMEOUT, "connection timeout") from None
+    except OSError as error:
+        raise _failure(Kind.CONNECT_FAILURE, _cause(error)) from None
+    return connection
+
+
+def _failure(kind: Kind, cause: str) -> ProxyError:
+    return ProxyError(kind, Side.UPSTREAM, cause, Retry.SAFE)
+
+
+def _cause(error: OSError) -> str:
+    """Envoy's words where it has some."""
+    words = error.strerror or str(error)
+    with suppress(IndexError):
+        words = words.split("] ", 1)[1] if words.startswith("[") else words
+    return f"delayed connect error: {error.errno}|{words}"
+
+
+class Dial:
+    """A connection being opened for somebody who waits: `done` is called when it is `finished`. If nobody waits any
+    more (`cancel`), the connection joins its endpoint's idle ones."""
+
+    def __init__(self, endpoint: LiveEndpoint, within: float, opened: Opened, done: Callable[[], None]) -> None:
+        self._done = done
+        self._task = asyncio.get_running_loop().create_task(connect(endpoint, within, opened))
+        self._task.add_done_callback(self._on_done)
+        self._cancelled = False
+
+    @property
+    def finished(self) -> bool:
+        return self._task.done()
+
+    def result(self) -> UpstreamConnection:
+        """Raises what `connect` raised."""
+        return self._task.result()
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    def _on_done(self, task: asyncio.Task[UpstreamConnection]) -> None:
+        if not self._cancelled:
+            self._done()
+        elif not task.cancelled() and task.exception() is None:
+            task.result().release(clock.monotonic())
