@@ -8,6 +8,11 @@ from enum import Enum
 from meshproxy.base.origin import Origin
 
 
+CONNECT_TIMEOUT = 10.0
+IDLE_TIMEOUT = 60.0
+"""Of a pooled connection, where nothing is written; math.inf keeps it for ever."""
+
+
 class Balancer(Enum):
     """Values are Istio's names."""
 
@@ -40,7 +45,7 @@ class Cluster:
     subset: str = ""
     endpoints: tuple[Endpoint, ...] = ()
     balancer: Balancer = Balancer.LEAST_REQUEST
-    connect_timeout: float = 10.0
-    idle_timeout: float = 60.0
+    connect_timeout: float = CONNECT_TIMEOUT
+    idle_timeout: float = IDLE_TIMEOUT
     origin: Origin | None = None
     rule: str = ""  # the DestinationRule that applied: namespace/name

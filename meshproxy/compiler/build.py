@@ -1,0 +1,54 @@
+"""The compiler's entry: a catalog to a Snapshot, and what is to be said about it. Same input, same plan."""
+
+from __future__ import annotations
+
+from meshproxy.compiler.clusters import build_clusters
+from meshproxy.compiler.destination_rules import DestinationRules
+from meshproxy.compiler.endpoints import Workloads
+from meshproxy.compiler.findings import counted, find_unsupported
+from meshproxy.compiler.gateways import build_gateway_listeners
+from meshproxy.compiler.mesh import build_mesh_hosts
+from meshproxy.compiler.options import BuildOptions
+from meshproxy.compiler.registry import build_registry
+from meshproxy.compiler.report import Report
+from meshproxy.compiler.scope import Scope
+from meshproxy.compiler.virtual_services import bind_services, of_mesh
+from meshproxy.model.catalog import Catalog
+from meshproxy.model.hosts import MESH
+from meshproxy.model.problem import Problem
+from meshproxy.plan.listener import Listener
+from meshproxy.plan.snapshot import Snapshot
+
+__all__ = ["BuildOptions", "build_snapshot"]
+
+
+def build_snapshot(catalog: Catalog, options: BuildOptions) -> tuple[Snapshot, tuple[Problem, ...]]:
+    """The plan of one workload, and findings: what does not act, what leads nowhere."""
+    report = Report()
+    find_unsupported(catalog, report)
+    registry = build_registry(catalog, options)
+    scope = Scope(
+        gateway=MESH,
+        port=0,
+        namespace=options.namespace,
+        labels=options.labels,
+        service="",
+        registry=registry,
+        report=report,
+    )
+    bound = bind_services(catalog.virtual_services, report)
+    mesh = Listener(
+        name=MESH,
+        host=options.mesh_host,
+        port=options.mesh_port,
+        server_port=options.mesh_port,
+        virtual_hosts=build_mesh_hosts(of_mesh(bound, options.namespace), scope),
+    )
+    rules = DestinationRules(catalog.destination_rules, options.namespace, options.labels)
+    snapshot = Snapshot(
+        listeners=(mesh, *build_gateway_listeners(catalog.gateways, bound, scope, options)),
+        clusters=build_clusters(registry, Workloads(catalog), rules),
+        digest=options.digest,
+        counts=counted(catalog),
+    )
+    return snapshot, report.problems

@@ -1,0 +1,109 @@
+"""Fields that are read and understood but do not act yet: each is a finding where it is written.
+
+A field leaves this table with the change that makes it act.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from functools import cache
+
+from meshproxy.compiler.report import Report
+from meshproxy.model.catalog import Catalog
+from meshproxy.model.connection_pool import ClientTLSSettings, HTTPSettings, TCPSettings
+from meshproxy.model.http_match import HTTPMatchRequest
+from meshproxy.model.http_policies import HTTPRetry
+from meshproxy.model.kubernetes import EndpointSlice, Service
+from meshproxy.model.load_balancer import LoadBalancerSettings
+from meshproxy.model.place import json_name
+from meshproxy.model.reader import Message
+from meshproxy.model.resource import Resource
+from meshproxy.model.service_entry import ServiceEntry, WorkloadEntry
+from meshproxy.model.traffic_policy import PortTrafficPolicy, TrafficPolicy
+from meshproxy.model.virtual_service import VirtualService
+
+_FIELDS: dict[type[Message], tuple[str, ...]] = {
+    VirtualService: ("tls", "tcp"),
+    HTTPMatchRequest: ("stat_prefix",),
+    HTTPRetry: ("retry_remote_localities",),
+    TrafficPolicy: ("outlier_detection", "tunnel", "proxy_protocol", "retry_budget"),
+    PortTrafficPolicy: ("outlier_detection",),
+    LoadBalancerSettings: (
+        "consistent_hash",
+        "locality_lb_setting",
+        "zone_aware_lb_setting",
+        "warmup",
+        "warmup_duration_secs",
+    ),
+    TCPSettings: ("max_connections", "tcp_keepalive", "max_connection_duration"),
+    HTTPSettings: (
+        "http1_max_pending_requests",
+        "http2_max_requests",
+        "max_requests_per_connection",
+        "max_retries",
+        "h2_upgrade_policy",
+        "use_client_protocol",
+        "max_concurrent_streams",
+        "http2_keep_alive",
+    ),
+    ServiceEntry: ("subject_alt_names",),
+    WorkloadEntry: ("network", "service_account"),
+    Service: ("traffic_distribution",),
+}
+_VALUES: dict[type[Message], dict[str, frozenset[str]]] = {
+    ClientTLSSettings: {"mode": frozenset(("SIMPLE", "MUTUAL", "ISTIO_MUTUAL"))},
+    LoadBalancerSettings: {"simple": frozenset(("PASSTHROUGH",))},
+    ServiceEntry: {"resolution": frozenset(("", "NONE", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"))},
+    Service: {"type": frozenset(("ExternalName",)), "internal_traffic_policy": frozenset(("Local",))},
+    EndpointSlice: {"address_type": frozenset(("FQDN",))},
+}
+
+
+def find_unsupported(catalog: Catalog, report: Report) -> None:
+    for resources in (
+        catalog.virtual_services,
+        catalog.destination_rules,
+        catalog.service_entries,
+        catalog.workload_entries,
+        catalog.services,
+        catalog.endpoint_slices,
+    ):
+        for resource in resources:
+            _walk(resource, report)
+    for sidecar in catalog.sidecars:
+        report.unsupported("a Sidecar", sidecar.at.origin)
+
+
+def _walk(message: Message, report: Report) -> None:
+    for name in _FIELDS.get(type(message), ()):
+        if name in message.at.marks:
+            report.unsupported(json_name(name), message.at.field(name))
+    for name, values in _VALUES.get(type(message), {}).items():
+        value = getattr(message, name)
+        if value in values:
+            report.unsupported(f"{json_name(name)} {value or 'NONE'}", message.at.field(name))
+    kind: type = type(message)
+    for name in _message_fields(kind):
+        value = getattr(message, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, Message):
+                _walk(each, report)
+
+
+@cache
+def _message_fields(cls: type) -> tuple[str, ...]:
+    """Fields of a message class that may hold messages worth a look."""
+    ignored = ("at", "meta")
+    return tuple(field.name for field in dataclasses.fields(cls) if field.name not in ignored)
+
+
+def counted(catalog: Catalog) -> dict[str, int]:
+    """How many of each kind there are, by kind."""
+    counts: dict[str, int] = {}
+    for field in dataclasses.fields(catalog):
+        resources: Iterable[object] = getattr(catalog, field.name)
+        for each in resources:
+            if isinstance(each, Resource):
+                counts[each.meta.kind] = counts.get(each.meta.kind, 0) + 1
+    return counts

@@ -1,0 +1,157 @@
+"""A VirtualService's HTTP rules to routes, for one scope: every (rule, match block) pair that can apply, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshproxy.base.origin import Origin
+from meshproxy.compiler.header_ops import HeaderChanges, build_headers, or_none
+from meshproxy.compiler.matches import asks_for_claims, build_conditions, build_path, catches_all
+from meshproxy.compiler.policies import (
+    build_cors,
+    build_direct_response,
+    build_fault,
+    build_redirect,
+    build_retry,
+    build_rewrite,
+    share,
+)
+from meshproxy.compiler.report import UnusableError
+from meshproxy.compiler.scope import Scope
+from meshproxy.compiler.selection import has_labels
+from meshproxy.model.destination import Destination as Written
+from meshproxy.model.destination import HTTPRouteDestination
+from meshproxy.model.hosts import cluster_name, resolve_gateway
+from meshproxy.model.http_match import HTTPMatchRequest
+from meshproxy.model.virtual_service import HTTPRoute, VirtualService
+from meshproxy.plan.match import PathMatch
+from meshproxy.plan.retry import DEFAULT
+from meshproxy.plan.route import Action, Destination, Forward, Mirror, Route
+
+
+def build_routes(service: VirtualService, scope: Scope) -> tuple[Route, ...]:
+    """All routes of `service` in `scope`; none where no block can apply there: it then counts as absent."""
+    routes: list[Route] = []
+    owner = service.meta.namespace
+    for rule in service.http:
+        for index, block in _blocks(rule):
+            if block is not None and not applies(block, scope, owner):
+                continue
+            try:
+                route = _route(rule, index, block, scope, owner)
+            except UnusableError as error:
+                scope.report.unusable(error)
+                continue
+            routes.append(route)
+            if block is None or catches_all(route.path, route.conditions):
+                return tuple(routes)  # nothing behind it can be reached
+    return tuple(routes)
+
+
+def default_route(host: str, port: int, origin: Origin | None) -> Route:
+    """Of a service that no VirtualService governs."""
+    destination = Destination(cluster=cluster_name(port, "", host), host=host, port=port)
+    return Route(name="default", origin=origin, action=_forward((destination,)), retry=DEFAULT, service=host)
+
+
+def _blocks(rule: HTTPRoute) -> Iterator[tuple[int | None, HTTPMatchRequest | None]]:
+    yield from enumerate(rule.match) if rule.match else ((None, None),)
+
+
+def applies(block: HTTPMatchRequest, scope: Scope, owner: str) -> bool:
+    """What does not depend on the request (Istio: sourceMatchHTTP). `gateways` overrides the source conditions."""
+    if asks_for_claims(block, scope.report):
+        return False
+    if block.gateways:
+        here = scope.gateway in (resolve_gateway(name, owner) for name in block.gateways)
+    else:
+        here = has_labels(scope.labels, block.source_labels) and block.source_namespace in ("", scope.namespace)
+    return here and block.port in (0, scope.port)
+
+
+def _route(rule: HTTPRoute, index: int | None, block: HTTPMatchRequest | None, scope: Scope, owner: str) -> Route:
+    path, ignore_case = build_path(block)
+    changes = build_headers(rule.headers, scope.report)
+    if len(rule.route) == 1:
+        changes = changes.then(build_headers(rule.route[0].headers, scope.report))
+    action = _action(rule, path, scope, owner)
+    name = f"{rule.name}.{block.name}" if block is not None and block.name else rule.name
+    forwards = isinstance(action, Forward)
+    timeout = rule.timeout or None if forwards else None
+    return Route(
+        name=name,
+        origin=(block or rule).at.origin,
+        action=action,
+        path=path,
+        ignore_case=ignore_case,
+        conditions=build_conditions(block) if block is not None else (),
+        rewrite=build_rewrite(rule.rewrite, path, changes.authority) if forwards else None,
+        request_headers=or_none(changes.request) if forwards else None,
+        response_headers=or_none(changes.response),
+        timeout=timeout,
+        retry=build_retry(rule.retries, timeout) if forwards else None,
+        fault=build_fault(rule.fault) if forwards else None,
+        cors=build_cors(rule.cors_policy) if forwards else None,
+        mirrors=tuple(_mirrors(rule, scope, owner)) if forwards else (),
+        match_index=index,
+        service=scope.service,
+    )
+
+
+def _action(rule: HTTPRoute, path: PathMatch | None, scope: Scope, owner: str) -> Action:
+    """Validation refuses more than one of them; translation has this order."""
+    if rule.redirect is not None:
+        return build_redirect(rule.redirect, path, scope.port)
+    if rule.direct_response is not None:
+        return build_direct_response(rule.direct_response)
+    if not rule.route:
+        raise UnusableError("the rule has no route", rule.at.origin)
+    if len(rule.route) == 1:
+        return _forward((_destination(rule.route[0], 1, None, scope, owner),))
+    weighted = [
+        _destination(each, each.weight, build_headers(each.headers, scope.report), scope, owner)
+        for each in rule.route
+        if each.weight > 0
+    ]
+    if not weighted:
+        raise UnusableError("the weights of the destinations sum up to 0", rule.at.field("route"))
+    return _forward(tuple(weighted))
+
+
+def _forward(destinations: tuple[Destination, ...]) -> Forward:
+    return Forward(destinations, sum(each.weight for each in destinations))
+
+
+def _destination(
+    written: HTTPRouteDestination, weight: int, changes: HeaderChanges | None, scope: Scope, owner: str
+) -> Destination:
+    if written.destination is None:
+        raise UnusableError("destination is required", written.at.origin)
+    cluster, host, port = _cluster(written.destination, scope, owner)
+    return Destination(
+        cluster=cluster,
+        host=host,
+        subset=written.destination.subset,
+        port=port,
+        weight=weight,
+        request_headers=or_none(changes.request) if changes is not None else None,
+        response_headers=or_none(changes.response) if changes is not None else None,
+        authority=changes.authority if changes is not None else None,
+    )
+
+
+def _cluster(written: Written, scope: Scope, owner: str) -> tuple[str, str, int]:
+    host, port = scope.destination(written, owner)
+    return cluster_name(port, written.subset, host), host, port
+
+
+def _mirrors(rule: HTTPRoute, scope: Scope, owner: str) -> Iterator[Mirror]:
+    """`mirror` with its percentage (the deprecated `mirrorPercent` where that is absent), and `mirrors`."""
+    policies = [(each.destination, share(each.percentage, 100)) for each in rule.mirrors]
+    if rule.mirror is not None:
+        absent = 100 if rule.mirror_percent is None else rule.mirror_percent
+        policies.insert(0, (rule.mirror, share(rule.mirror_percentage, absent)))
+    for written, portion in policies:
+        if written is not None and portion:
+            cluster, host, port = _cluster(written, scope, owner)
+            yield Mirror(cluster=cluster, host=host, subset=written.subset, port=port, share=portion)

@@ -1,0 +1,50 @@
+"""Where a VirtualService is compiled for: one port of the mesh listener or of a gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshproxy.compiler.registry import Registry
+from meshproxy.compiler.report import NO_PORT, Report
+from meshproxy.model.destination import Destination
+from meshproxy.model.hosts import MESH, resolve_host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """`gateway` is MESH or the Gateway's `namespace/name`; `port` the service's port on the mesh listener and the
+    server's on a gateway: what `match.port` and `FROM_REQUEST_PORT` speak of. `namespace` and `labels` are those of
+    the workload that routes. `service` is the host asked for."""
+
+    gateway: str
+    port: int
+    namespace: str
+    labels: Mapping[str, str]
+    service: str
+    registry: Registry
+    report: Report
+
+    def destination(self, destination: Destination, owner: str) -> tuple[str, int]:
+        """Full host and port of a destination named in a resource of namespace `owner` (GetDestinationCluster)."""
+        host = resolve_host(destination.host, owner)
+        if destination.port is not None and destination.port.number:
+            return host, destination.port.number
+        service = self.registry.services.get(host)
+        if service is None:
+            return host, self.port
+        numbers = [port.number for port in service.ports]
+        # our mesh listener takes the request's port where the service has it; on a gateway the port of the server
+        # says nothing of the service's
+        if self.gateway == MESH and self.port in numbers:
+            return host, self.port
+        if len(numbers) == 1:
+            return host, numbers[0]
+        if self.port not in numbers:
+            self.report.warn(
+                NO_PORT,
+                f"{host} has the ports {', '.join(map(str, numbers))} and none of them is {self.port}: "
+                "name one in destination.port.number",
+                destination.at.origin,
+            )
+        return host, self.port
