@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshproxy.analysis.codes import finding
-from meshproxy.analysis.names import did_you_mean, known, quoted
+from meshproxy.analysis.names import did_you_mean, host_hint, known, quoted
 from meshproxy.analysis.view import ROOT_NAMESPACE, Check, Host, Target, View, covers_either_way
 from meshproxy.model.gateway import Gateway
 from meshproxy.model.hosts import resolve_gateway
@@ -40,7 +40,7 @@ def _check_gateway(view: View, service: VirtualService, name: str, index: int) -
         yield finding("IST0101", f'Referenced gateway not found: "{name}", that is "{full}"{hint}', origin)
     hosts = _gateway_hosts(gateway, service.meta.namespace) if gateway is not None else []
     if not any(covers_either_way(host, served) for host in service.hosts for served in hosts):
-        serves = f"it serves {quoted(hosts)} to this namespace" if hosts else "it serves none to this namespace"
+        serves = f"it serves {quoted(hosts) or 'none'} to this namespace" if gateway is not None else "there is none"
         yield finding("IST0132", f'None of the hosts {quoted(service.hosts)} is in gateway "{full}": {serves}', origin)
 
 
@@ -71,13 +71,7 @@ def _host_not_found(view: View, service: VirtualService, target: Target) -> Prob
     written = target.destination.host
     what = "mirror host" if target.mirror else "host"
     meant = f', that is "{target.host}"' if written != target.host else ""
-    label = written.partition(".")[0]
-    elsewhere = [name for name in view.hosts_by_name if name.partition(".")[0] == label and name != target.host]
-    if elsewhere and "." not in written:
-        hint = f"; there is {quoted(elsewhere[:3])}: write the full name"
-    else:
-        short = {host.name.partition(".")[0] for host in view.hosts if host.namespace == service.meta.namespace}
-        hint = did_you_mean(written, view.hosts_by_name if "." in written else short)
+    hint = host_hint(written, target.host, service.meta.namespace, view.hosts)
     return finding(
         "IST0101", f'Referenced {what} not found: "{written}"{meant}{hint}', target.destination.at.field("host")
     )

@@ -150,9 +150,8 @@ def _said(service: VirtualService, index: int, covered: Sequence[Covered], told:
     impossible = [each for each in covered if not each.by]
     for each in impossible:
         match = rule.match[each.block.match or 0]
-        yield finding(
-            "MPX0103", f"no request can fulfil match {_match(rules, index, each.block.match)}", match.at.origin
-        )
+        what = f"no request can fulfil match {_match(rules, index, each.block.match)} of rule {_rule(rules, index)}"
+        yield finding("MPX0103", f"{what}: {_why_impossible(match)}", match.at.origin)
     taken = [each for each in covered if each.by]
     if (index, None) in told or not taken:
         return
@@ -166,6 +165,11 @@ def _said(service: VirtualService, index: int, covered: Sequence[Covered], told:
             what = f"match {_match(rules, index, each.block.match)} of rule {_rule(rules, index)}"
             origin = rule.match[each.block.match or 0].at.origin
             yield finding("MPX0102", f"{what} can never be reached: {_why(rules, [each])}", origin)
+
+
+def _why_impossible(match: HTTPMatchRequest) -> str:
+    path = (match.uri.exact or match.uri.prefix or "/") if match.uri is not None else "/"
+    return "its conditions exclude each other" if path.startswith("/") else f'a path begins with "/", not with "{path}"'
 
 
 def _why(rules: Sequence[HTTPRoute], covered: Sequence[Covered]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
-from meshproxy.analysis import references, routes
+from meshproxy.analysis import claims, policies, references, routes, rules, subsets
 from meshproxy.analysis.view import Check, View
 from meshproxy.model.catalog import Catalog
 from meshproxy.model.problem import Problem
@@ -14,7 +14,14 @@ from meshproxy.model.resource import Resource
 SUPPRESS = "galley.istio.io/analyze-suppress"
 
 #: Every analyzer with the codes it may give.
-CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (*references.CHECKS, *routes.CHECKS)
+CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
+    *references.CHECKS,
+    *claims.CHECKS,
+    *routes.CHECKS,
+    *rules.CHECKS,
+    *policies.CHECKS,
+    *subsets.CHECKS,
+)
 
 
 def check(catalog: Catalog) -> tuple[Problem, ...]:

@@ -130,12 +130,12 @@ class View:
         found: dict[tuple[str, str], list[tuple[DestinationRule, Subset]]] = defaultdict(list)
         for rule in self.catalog.destination_rules:
             for subset in rule.subsets:
-                found[resolve_host(rule.host, rule.meta.namespace), subset.name].append((rule, subset))
+                found[full_host(rule), subset.name].append((rule, subset))
         return found
 
     @cached_property
     def rules_by_host(self) -> Mapping[str, list[DestinationRule]]:
-        return _grouped(self.catalog.destination_rules, lambda rule: resolve_host(rule.host, rule.meta.namespace))
+        return _grouped(self.catalog.destination_rules, full_host)
 
     # --- workloads
 
@@ -193,6 +193,10 @@ class View:
 
 Check = Callable[[View], Iterator[Problem]]
 """One analyzer."""
+
+
+def full_host(rule: DestinationRule) -> str:
+    return resolve_host(rule.host, rule.meta.namespace)
 
 
 def selects(selector: Labels, labels: Labels) -> bool:
