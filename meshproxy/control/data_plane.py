@@ -24,5 +24,12 @@ def make_worker(settings: Settings, stats: Stats) -> Worker:
         log = AccessLog(settings.access_log, compile_format(settings.access_log_format))
     # every downstream connection may need one upstream
     options = Options(max_connections=max(1, (files - _OTHER_FILES) // 2))
-    proxy = Proxy(loop=asyncio.get_running_loop(), stats=stats, access_log=log, options=options)
+    proxy = Proxy(
+        loop=asyncio.get_running_loop(),
+        stats=stats,
+        access_log=log,
+        options=options,
+        namespace=settings.namespace,
+        labels=settings.labels,
+    )
     return Worker(proxy, log, shared=settings.workers > 1)
