@@ -42,7 +42,6 @@ _FIELDS: dict[type[Message], tuple[str, ...]] = {
         "http2_max_requests",
         "max_requests_per_connection",
         "max_retries",
-        "h2_upgrade_policy",
         "use_client_protocol",
         "max_concurrent_streams",
         "http2_keep_alive",
@@ -53,6 +52,7 @@ _FIELDS: dict[type[Message], tuple[str, ...]] = {
 }
 _VALUES: dict[type[Message], dict[str, frozenset[str]]] = {
     ClientTLSSettings: {"mode": frozenset(("SIMPLE", "MUTUAL", "ISTIO_MUTUAL"))},
+    HTTPSettings: {"h2_upgrade_policy": frozenset(("UPGRADE",))},
     LoadBalancerSettings: {"simple": frozenset(("PASSTHROUGH",))},
     ServiceEntry: {"resolution": frozenset(("", "NONE", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"))},
     Service: {"type": frozenset(("ExternalName",)), "internal_traffic_policy": frozenset(("Local",))},
@@ -77,7 +77,7 @@ def find_unsupported(catalog: Catalog, report: Report) -> None:
 
 def _walk(message: Message, report: Report) -> None:
     for name in _FIELDS.get(type(message), ()):
-        if name in message.at.marks:
+        if getattr(message, name):
             report.unsupported(json_name(name), message.at.field(name))
     for name, values in _VALUES.get(type(message), {}).items():
         value = getattr(message, name)

@@ -6,8 +6,9 @@ the bare name, and by any port the service does not have.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from meshproxy.base.origin import Origin
@@ -54,36 +55,35 @@ def _foreign_hosts(bound: list[Bound], mesh: Scope) -> Iterator[VirtualHost]:
     """Hosts that are no services: on the HTTP ports of the services the same VirtualService governs, else on 80.
     A wildcard that covers any service serves no other name."""
     services = mesh.registry.services
-    wildcard_covered = {pattern for host in services for pattern in covering(host)}
+    covered = {pattern for host in services for pattern in covering(host) if is_wildcard(pattern)}
     for each in bound:
-        known = [host for host in each.hosts if (host in wildcard_covered if is_wildcard(host) else host in services)]
-        ports = sorted(
-            {
-                port.number
-                for host in known
-                for service in _covered(host, services.values())
-                for port in service.http_ports
-            }
-        )
-        for host in each.hosts:
-            if host in known:
-                continue
-            for port in ports or (_FOREIGN_PORT,):
-                routes = build_routes(each.service, replace(mesh, service=host, port=port))
-                if routes:
-                    yield _virtual_host(
-                        host,
-                        port,
-                        (host,),
-                        routes,
-                        bare=port == (ports or (_FOREIGN_PORT,))[0],
-                        origin=each.service.at.origin,
-                        virtual_service=each.name,
-                    )
+        foreign = [host for host in each.hosts if host not in (covered if is_wildcard(host) else services)]
+        if not foreign:
+            continue
+        ports = _http_ports(each, services) or [_FOREIGN_PORT]
+        for host, port in itertools.product(foreign, ports):
+            routes = build_routes(each.service, replace(mesh, service=host, port=port))
+            if routes:
+                yield _virtual_host(
+                    host,
+                    port,
+                    (host,),
+                    routes,
+                    bare=port == ports[0],
+                    origin=each.service.at.origin,
+                    virtual_service=each.name,
+                )
 
 
-def _covered(host: str, services: Iterable[Service]) -> Iterator[Service]:
-    return (service for service in services if host_matches(service.host, host))
+def _http_ports(bound: Bound, services: Mapping[str, Service]) -> list[int]:
+    """The HTTP ports of all services that a VirtualService governs."""
+    governed = [
+        service
+        for host in bound.hosts
+        for service in (services.values() if is_wildcard(host) else filter(None, (services.get(host),)))
+        if host_matches(service.host, host)
+    ]
+    return sorted({port.number for service in governed for port in service.http_ports})
 
 
 class _Governing:
