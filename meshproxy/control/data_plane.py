@@ -9,7 +9,6 @@ from meshproxy.control.sockets import raise_open_files
 from meshproxy.control.worker import Worker
 from meshproxy.proxy.options import Options
 from meshproxy.proxy.proxy import Proxy
-from meshproxy.telemetry.access_log import AccessLog, compile_format
 from meshproxy.telemetry.stats import Stats
 
 _OTHER_FILES = 64
@@ -21,6 +20,9 @@ def make_worker(settings: Settings, stats: Stats) -> Worker:
     files = raise_open_files()
     log = None
     if settings.access_log != "off":
+        # 1 MiB that a proxy without a log does not need
+        from meshproxy.telemetry.access_log import AccessLog, compile_format
+
         log = AccessLog(settings.access_log, compile_format(settings.access_log_format))
     # every downstream connection may need one upstream
     options = Options(max_connections=max(1, (files - _OTHER_FILES) // 2))

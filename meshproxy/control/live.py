@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from meshproxy.upstream.clusters import Clusters
+if TYPE_CHECKING:  # the supervisor, which has no clusters of its own, does not load them
+    from meshproxy.upstream.clusters import Clusters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from meshproxy.base import clock
 from meshproxy.control.built import Bound, Built
@@ -16,8 +16,10 @@ from meshproxy.control.live import LiveRow, rows
 from meshproxy.control.pause import read_snapshot, settle
 from meshproxy.control.sockets import BACKLOG, bind, bound_address
 from meshproxy.plan.snapshot import Snapshot
-from meshproxy.telemetry.access_log import AccessLog
-from meshproxy.upstream.clusters import Clusters
+
+if TYPE_CHECKING:
+    from meshproxy.telemetry.access_log import AccessLog
+    from meshproxy.upstream.clusters import Clusters
 
 _LOOK = 0.01
 _FLUSH = 0.25
