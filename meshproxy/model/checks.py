@@ -9,6 +9,7 @@ import ipaddress
 import re
 
 from meshproxy.model.hosts import is_ip
+from meshproxy.model.protocols import Protocol, parse_protocol
 from meshproxy.plan.regex import Regex
 
 _LABEL = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
@@ -24,6 +25,7 @@ _JWT_CLAIM = re.compile(r"@request\.auth\.claims(?:\..+|(?:\[[^\]]+\])+)")
 _SNI_CLUSTER = re.compile(r"outbound_\.?[0-9][^_]*_[^_]*_\.?[^_]*[a-zA-Z].*")
 _PSEUDO_HEADERS = frozenset((":method", ":scheme", ":authority", ":path", ":status"))
 _LONGEST_REGEX = 1024
+PROTOCOLS = "HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO, MYSQL and REDIS"
 UNIX = "unix://"
 
 
@@ -227,3 +229,14 @@ def selector_part(text: str) -> str | None:
 
 def selector_key(key: str) -> str | None:
     return selector_part(key) if key else "a label key must not be empty"
+
+
+def domain_or_ip(value: str) -> str | None:
+    return None if is_ip(value) else domain(value)
+
+
+def known_protocol(word: str) -> str | None:
+    """Empty is allowed: the protocol is then found out."""
+    if not word or parse_protocol(word) is not Protocol.UNSUPPORTED:
+        return None
+    return f'"{word}" is not a protocol: Istio knows {PROTOCOLS}'

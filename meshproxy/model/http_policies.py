@@ -23,6 +23,7 @@ from meshproxy.model.reader import Check, Message
 
 _Bytes = bytes
 _REDIRECT_CODES = frozenset((301, 302, 303, 307, 308))
+_WRITE_CODE = "write 301, 302, 303, 307 or 308"
 _LARGE_BODY, _LARGEST_BODY = 100 * 1024, 1024 * 1024
 _RETRY_ON = frozenset(
     """5xx gateway-error reset reset-before-request connect-failure retriable-4xx refused-stream
@@ -80,12 +81,9 @@ class HTTPRedirect(Message):
         if not any(changes) and self.port is None:
             yield self.at.error("", "a redirect needs a uri, prefixRewrite, authority, scheme or port to go to")
         if self.redirect_code and not 300 <= self.redirect_code <= 399:
-            yield self.at.error(
-                "redirect_code", f"{self.redirect_code} is not a redirect: write 301, 302, 303, 307 or 308"
-            )
+            yield self.at.error("redirect_code", f"{self.redirect_code} is not a redirect: {_WRITE_CODE}")
         elif self.redirect_code and self.redirect_code not in _REDIRECT_CODES:
-            message = f"Envoy cannot redirect with {self.redirect_code}: write 301, 302, 303, 307 or 308"
-            yield self.at.warning("redirect_code", message)
+            yield self.at.warning("redirect_code", f"Envoy cannot redirect with {self.redirect_code}: {_WRITE_CODE}")
         if self.scheme not in ("", "http", "https"):
             yield self.at.error("scheme", f'"{self.scheme}" is not a scheme to redirect to: write http or https')
 

@@ -1,8 +1,9 @@
 """Rules several kinds share about naming others: gateways, exportTo, workload selectors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from meshproxy.model.checks import dns_label, domain
+from meshproxy.model.checks import dns_label, domain, partial_wildcard, wildcard_domain
+from meshproxy.model.hosts import is_ip
 from meshproxy.model.place import Place
 from meshproxy.model.problem import Problem
 
@@ -46,7 +47,28 @@ def export_to_problems(
             yield at.error("export_to", f'"{whole}" ({said}) excludes other entries')
 
 
-def selector_problems(at: Place, labels_field: str, labels: object) -> Iterator[Problem]:
+def selector_problems(at: Place, labels: Mapping[str, str]) -> Iterator[Problem]:
     """A selector without labels selects everything in the namespace, which is seldom meant."""
     if not labels:
-        yield at.warning(labels_field, "a workload selector without labels applies to the whole namespace")
+        yield at.warning("", "a workload selector without labels applies to the whole namespace")
+
+
+def gateway_host_problem(written: str) -> str | None:
+    """What is wrong with a host of a Gateway's server: `host`, `ns/host`, `./host` or `*/host`."""
+    namespace, slash, host = written.partition("/")
+    if not slash:
+        return scoped_host_problem(written, ip_allowed=True)
+    if not (namespace and host):
+        return f'"{written}" is not of the form namespace/host'
+    if namespace not in ("*", ".") and (wrong := dns_label(namespace)):
+        return f"the namespace of {written}: {wrong}"
+    return scoped_host_problem(host, ip_allowed=True)
+
+
+def scoped_host_problem(host: str, *, ip_allowed: bool = False) -> str | None:
+    """A host beside a namespace is a full name, `*.domain` or `*`."""
+    if ip_allowed and is_ip(host):
+        return None
+    if host != "*" and "." not in host:
+        return f'"{host}" is a short name: write the full name, such as {host or "reviews"}.default.svc.cluster.local'
+    return wildcard_domain(host) or partial_wildcard(host)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from meshproxy.model.connection_pool import ConnectionPoolSettings
 from meshproxy.model.destination import Destination
 from meshproxy.model.fields import enum, message, messages, text, texts, whole
-from meshproxy.model.gateway import ServerTLSSettings
 from meshproxy.model.reader import Message
 from meshproxy.model.resource import Resource
+from meshproxy.model.server_tls import ServerTLSSettings
 from meshproxy.model.service_entry import WorkloadSelector
 
 

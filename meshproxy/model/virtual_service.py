@@ -194,9 +194,7 @@ class VirtualService(Resource):
         for index, host in enumerate(self.hosts) if valid else ():
             for earlier in self.hosts[:index]:
                 if host_matches(host, earlier) or host_matches(earlier, host):
-                    yield self.at.error(
-                        "hosts", f'"{host}" and "{earlier}" are the same for this VirtualService', index
-                    )
+                    yield self.at.error("hosts", f'"{host}" overlaps with "{earlier}": keep one of them', index)
 
     def _claim_problems(self) -> Iterator[Problem]:
         for rule in self.http:
