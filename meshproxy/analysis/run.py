@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
-from meshproxy.analysis import claims, policies, references, routes, rules, subsets
+from meshproxy.analysis import claims, gateways, policies, references, routes, rules, services, sidecars, subsets
 from meshproxy.analysis.view import Check, View
 from meshproxy.model.catalog import Catalog
 from meshproxy.model.problem import Problem
@@ -21,6 +21,9 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     *rules.CHECKS,
     *policies.CHECKS,
     *subsets.CHECKS,
+    *gateways.CHECKS,
+    *services.CHECKS,
+    *sidecars.CHECKS,
 )
 
 

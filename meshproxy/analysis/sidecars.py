@@ -1,0 +1,88 @@
+"""Sidecars that contradict each other, select nothing, or do not act."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from meshproxy.analysis.codes import finding
+from meshproxy.analysis.names import quoted
+from meshproxy.analysis.view import Check, Labels, View
+from meshproxy.model.kubernetes import Pod
+from meshproxy.model.problem import Problem
+from meshproxy.model.sidecar import Sidecar
+
+_MODE = "istio.io/dataplane-mode"
+
+
+def _selector(sidecar: Sidecar) -> Labels:
+    return sidecar.workload_selector.labels if sidecar.workload_selector is not None else {}
+
+
+def check_defaults(view: View) -> Iterator[Problem]:
+    """IST0111: several Sidecars for all workloads of a namespace."""
+    found: dict[str, list[Sidecar]] = defaultdict(list)
+    for sidecar in view.catalog.sidecars:
+        if not _selector(sidecar):
+            found[sidecar.meta.namespace].append(sidecar)
+    for namespace, sidecars in found.items():
+        names = quoted(sidecar.meta.name for sidecar in sidecars)
+        for sidecar in sidecars if len(sidecars) > 1 else ():
+            message = f'{names} are all for every workload of namespace "{namespace}": the first of them alone acts'
+            yield finding("IST0111", message, sidecar.meta.at.field("name"))
+
+
+def check_selectors(view: View) -> Iterator[Problem]:
+    """IST0101 selector, IST0110, IST0167: Sidecars and the Pods they select."""
+    selecting: dict[str, list[Sidecar]] = defaultdict(list)
+    for sidecar in view.catalog.sidecars:
+        labels = _selector(sidecar)
+        if not labels:
+            if _is_ambient(view, sidecar.meta.namespace):
+                yield _ineffective(sidecar, f'namespace "{sidecar.meta.namespace}"')
+            continue
+        pods = view.pods(labels, sidecar.meta.namespace) if view.catalog.pods else []
+        if view.catalog.pods and not pods:
+            shown = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+            message = f'Referenced selector not found: "{shown}" selects no Pod of namespace "{sidecar.meta.namespace}"'
+            assert sidecar.workload_selector is not None
+            yield finding("IST0101", message, sidecar.workload_selector.at.field("labels"))
+        if ambient := next((pod for pod in pods if _is_ambient_pod(view, pod)), None):
+            yield _ineffective(sidecar, f'Pod "{ambient.meta.name}"')
+        for pod in pods:
+            selecting[pod.meta.full_name].append(sidecar)
+    for pod_name, sidecars in selecting.items():
+        for sidecar in sidecars if len(sidecars) > 1 else ():
+            names = quoted(other.meta.name for other in sidecars)
+            message = f'{names} all select Pod "{pod_name}": the first of them alone acts'
+            yield finding("IST0110", message, sidecar.at.field("workload_selector"))
+
+
+def _ineffective(sidecar: Sidecar, what: str) -> Problem:
+    message = f"a Sidecar does nothing in ambient mode, and {what} is in it"
+    return finding("IST0167", message, sidecar.meta.at.field("name"))
+
+
+def _is_ambient(view: View, namespace: str) -> bool:
+    return any(ns.meta.name == namespace and ns.meta.labels.get(_MODE) == "ambient" for ns in view.catalog.namespaces)
+
+
+def _is_ambient_pod(view: View, pod: Pod) -> bool:
+    mode = pod.meta.labels.get(_MODE)
+    return mode == "ambient" or (mode != "none" and _is_ambient(view, pod.meta.namespace))
+
+
+def check_egress_proxy(view: View) -> Iterator[Problem]:
+    """IST0002: outboundTrafficPolicy.egressProxy."""
+    for sidecar in view.catalog.sidecars:
+        policy = sidecar.outbound_traffic_policy
+        if policy is not None and policy.egress_proxy is not None:
+            message = "outboundTrafficPolicy.egressProxy is deprecated and ignored"
+            yield finding("IST0002", message, policy.at.field("egress_proxy"))
+
+
+CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
+    (("IST0111",), check_defaults),
+    (("IST0101", "IST0110", "IST0167"), check_selectors),
+    (("IST0002",), check_egress_proxy),
+)
