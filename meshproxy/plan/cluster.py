@@ -7,7 +7,6 @@ from enum import Enum
 
 from meshproxy.base.origin import Origin
 
-
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 60.0
 """Of a pooled connection, where nothing is written; math.inf keeps it for ever."""
