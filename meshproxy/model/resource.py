@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from yaml import Node
 
+from meshproxy.model.checks import object_name, optional_dns_label
 from meshproxy.model.fields import message, raw, text, text_map
 from meshproxy.model.reader import Message
 
@@ -19,8 +20,8 @@ class Metadata(Message):
         ownerReferences resourceVersion selfLink uid""".split()
     )
 
-    name: str = text(required=True)
-    namespace: str = text()
+    name: str = text(object_name, required=True)
+    namespace: str = text(optional_dns_label)
     labels: Mapping[str, str] = text_map()
     annotations: Mapping[str, str] = text_map()
     creation_timestamp: str = text()
