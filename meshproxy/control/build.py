@@ -7,6 +7,7 @@ the interpreter from requests, and memory that was once used is not given back. 
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,8 @@ from meshproxy.control.built import Bound, Built, Finding, Request
 from meshproxy.control.sources.files import load
 from meshproxy.model.catalog import read_catalog
 from meshproxy.model.problem import Level, Problem
+
+_NICE = 10
 
 
 def build(request: Request) -> Built:
@@ -56,7 +59,10 @@ def main(argv: Sequence[str]) -> int:
     """A `Request` on standard input, a `Built` on standard output."""
     # nothing here lives long enough for a collection to pay
     gc.disable()
-    built = build(pickle.load(sys.stdin.buffer))
+    request: Request = pickle.load(sys.stdin.buffer)
+    if request.known:  # somebody serves meanwhile
+        os.nice(_NICE)
+    built = build(request)
     pickle.dump(built, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
     sys.stdout.buffer.flush()
     return 0

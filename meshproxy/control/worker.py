@@ -45,6 +45,7 @@ class Worker:
         self._plane = plane
         self._log = log
         self._shared = shared
+        self._snapshot: Snapshot | None = None
         self._open: dict[Bound, tuple[asyncio.Server, Bound]] = {}
         self._flush: asyncio.TimerHandle | None = None
 
@@ -52,9 +53,14 @@ class Worker:
         """Serves `built` from now on, or raises CannotBindError and serves on as before."""
         assert built.snapshot is not None
         sockets = self._bind([wanted for wanted in built.listeners if wanted not in self._open])
+        before = self._snapshot
         try:
-            self._plane.apply(await read_snapshot(built.snapshot))
+            self._snapshot = await read_snapshot(built.snapshot)
+            self._plane.apply(self._snapshot)
             await self._listen(sockets)
+            # freeing a large one takes as long as applying one: requests have their turn in between
+            await asyncio.sleep(0)
+            del before
         finally:
             settle()
         for dropped in [known for known in self._open if known not in built.listeners]:
