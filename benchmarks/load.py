@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.mesh import HOST
+from benchmarks.mesh import FQDN
 
 LUA = Path(__file__).parent / "lua"
 ROOT = LUA.parent.parent
@@ -42,7 +42,7 @@ def wrk(port: int, drive: Drive, seconds: float) -> Shot:
     if program is None:
         raise RuntimeError("wrk is not installed: apt-get install wrk")
     argv = [program, "-t1", f"-c{drive.connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
-    argv += ["-s", str(LUA / f"{drive.script}.lua"), "-H", f"Host: {HOST}"]
+    argv += ["-s", str(LUA / f"{drive.script}.lua"), "-H", f"Host: {FQDN}"]
     argv += ["-H", "Connection: close"] if drive.close else []
     argv += [f"http://127.0.0.1:{port}{drive.path}"]
     environment = {**os.environ, "BENCH_LUA": str(LUA)}
@@ -55,7 +55,7 @@ def wrk(port: int, drive: Drive, seconds: float) -> Shot:
 
 def rate_argv(port: int, rate: float, seconds: float, trace: Path | None = None) -> list[str]:
     argv = [sys.executable, "-m", "benchmarks.rate", "--port", str(port), "--rate", str(rate)]
-    argv += ["--seconds", str(seconds), "--host", HOST]
+    argv += ["--seconds", str(seconds), "--host", FQDN]
     return [*argv, "--trace", str(trace)] if trace else argv
 
 
@@ -66,7 +66,7 @@ def steady(port: int, rate: float, seconds: float) -> Shot:
     return Shot(result["requests"], result["failed"], seconds, latency)
 
 
-def ask(connection: socket.socket, host: str = HOST) -> bytes:
+def ask(connection: socket.socket, host: str = FQDN) -> bytes:
     """One small request on an open connection; the whole response."""
     connection.sendall(f"GET /reviews/1 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
     return connection.recv(65536)

@@ -63,6 +63,8 @@ def latency(results: Results, axes: Any) -> bool:
         values = [results.figure("rate", peer, figure) or 0.0 for figure, _ in QUANTILES]
         axes.plot([title for _, title in QUANTILES], values, "o-", color=COLOURS[peer], label=peer)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.set_ylabel("ms from when the request was due")
     axes.set_title("Latency at 5,000 requests per second")
     axes.legend(frameon=False)
@@ -96,6 +98,8 @@ def reload(results: Results, axes: Any) -> bool:
     axes.plot(due, [answer[1] * 1000 for answer in trace["answers"]], ".", markersize=2, color=COLOURS["meshproxy"])
     axes.axvspan(0, trace["complete"] - swapped, color="#eeeeee", label="files changed → new routes act")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("seconds since the files changed")
     axes.set_ylabel("latency, ms")
     axes.set_title(

@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5000.0)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--connections", type=int, default=50)
-    parser.add_argument("--host", default="reviews")
+    parser.add_argument("--host", default="reviews.default.svc.cluster.local")
     parser.add_argument("--trace", type=Path, help="write every request here: due time (monotonic), latency, ok")
     asked = parser.parse_args()
     load = Load(asked.port, f"GET /reviews/1 HTTP/1.1\r\nHost: {asked.host}\r\n\r\n".encode())
