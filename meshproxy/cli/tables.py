@@ -134,8 +134,7 @@ def _route_rows(plan: Plan) -> Iterator[Row]:
     for listener in plan["listeners"]:
         for host in listener["virtual_hosts"]:
             for route in host["routes"]:
-                owner = _dotted(host.get("virtual_service", ""))
-                yield _table_name(listener), host["name"], _domains(host["domains"]), _match(route), owner
+                yield _table_name(listener), host["name"], _domains(host["domains"]), _match(route), _owner(route)
 
 
 def _cluster_rows(plan: Plan) -> Iterator[Row]:
@@ -158,6 +157,12 @@ def _listener_rows(plan: Plan) -> Iterator[Row]:
 
 def _table_name(listener: Plan) -> str:
     return f"http.{listener['server_port']}" if listener["is_gateway"] else str(listener["name"])
+
+
+def _owner(route: Plan) -> str:
+    """The VirtualService the route was written in: on a gateway several may share a virtual host."""
+    kind, _, name = route.get("origin", {}).get("resource", "").partition(" ")
+    return _dotted(name) if kind == "VirtualService" else ""
 
 
 def _domains(domains: list[str]) -> str:

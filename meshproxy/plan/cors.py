@@ -20,4 +20,5 @@ class Cors:
     forward_unmatched_preflights: bool = True
 
     def allows(self, origin: bytes) -> bool:
-        return any(match.matches(origin) for match in self.origins)
+        """An entry that accepts `*` accepts every origin (Envoy: `CorsFilter::isOriginAllowed`)."""
+        return any(match.matches(b"*") or match.matches(origin) for match in self.origins)

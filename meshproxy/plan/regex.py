@@ -41,24 +41,23 @@ class Regex:
 
     def substitute(self, value: bytes, rewrite: bytes) -> bytes:
         """Every non-overlapping match replaced, from left to right; `\\1` a group, `\\0` the whole match,
-        `\\\\` a backslash (RE2::GlobalReplace)."""
-        pieces: list[bytes] = []
-        position = copied = 0
+        `\\\\` a backslash (RE2::GlobalReplace). An empty match right behind the last one is not one."""
+        out = bytearray()
+        position, last_end = 0, -1
         while position <= len(value):
             spans = self._re2.Match(_UNANCHORED, value, position, len(value))
             start, end = spans[0]
             if start < 0:
                 break
-            if start == end and start == copied and copied and position == copied and pieces:
-                # an empty match right behind the last one is not one: step on
-                position += 1
-                continue
-            pieces.append(value[copied:start])
-            pieces.append(_expanded(rewrite, value, spans))
-            copied = end
-            position = end if end > start else end + 1
-        pieces.append(value[copied:])
-        return b"".join(pieces)
+            out += value[position:start]
+            if start == end == last_end:
+                step = _character_length(value, start)
+                out += value[start : start + step]
+                position = start + step
+            else:
+                out += _expanded(rewrite, value, spans)
+                position = last_end = end
+        return bytes(out + value[position:])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Regex) and other.pattern == self.pattern
@@ -71,6 +70,17 @@ class Regex:
 
     def __reduce__(self) -> tuple[type[Regex], tuple[bytes]]:
         return Regex, (self.pattern,)
+
+
+def _character_length(value: bytes, position: int) -> int:
+    """Of the UTF-8 character there, 1 where there is none."""
+    for length in (1, 2, 3, 4):
+        try:
+            value[position : position + length].decode()
+        except UnicodeDecodeError:
+            continue
+        return length
+    return 1
 
 
 def _expanded(rewrite: bytes, value: bytes, spans: Sequence[tuple[int, int]]) -> bytes:
