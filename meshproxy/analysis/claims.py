@@ -60,8 +60,11 @@ def _public(
 
 
 def _loses(service: VirtualService, winner: VirtualService, host: str, index: int) -> Problem:
-    deciding = zip(("it is older", "its name comes first"), winner.meta.order, service.meta.order, strict=False)
-    why = next((word for word, first, second in deciding if first != second), "its namespace comes first")
+    ages = winner.meta.creation_timestamp, service.meta.creation_timestamp
+    if ages[0] != ages[1]:
+        why = "it is older" if ages[0] else "it has no creationTimestamp"
+    else:
+        why = "its name comes first" if winner.meta.name != service.meta.name else "its namespace comes first"
     message = (
         f'in the mesh {winner} ({winner.meta.at.origin}) alone answers for "{host}", as {why}: the rules here are '
         f"never used for this host"

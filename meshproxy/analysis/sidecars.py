@@ -29,7 +29,7 @@ def check_defaults(view: View) -> Iterator[Problem]:
         names = quoted(sidecar.meta.name for sidecar in sidecars)
         for sidecar in sidecars if len(sidecars) > 1 else ():
             message = f'{names} are all for every workload of namespace "{namespace}": the first of them alone acts'
-            yield finding("IST0111", message, sidecar.meta.at.field("name"))
+            yield finding("IST0111", message, sidecar.at.origin)
 
 
 def check_selectors(view: View) -> Iterator[Problem]:
@@ -60,7 +60,7 @@ def check_selectors(view: View) -> Iterator[Problem]:
 
 def _ineffective(sidecar: Sidecar, what: str) -> Problem:
     message = f"a Sidecar does nothing in ambient mode, and {what} is in it"
-    return finding("IST0167", message, sidecar.meta.at.field("name"))
+    return finding("IST0167", message, sidecar.at.origin)
 
 
 def _is_ambient(view: View, namespace: str) -> bool:
