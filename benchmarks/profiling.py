@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +20,7 @@ from benchmarks.report import table
 from benchmarks.results import Figures
 from benchmarks.scenarios import SCENARIOS, Pace, Scenario
 
-SELDOM = 0.02  # Fewer calls per request than this belong to start-up and the timers.
+SELDOM = 0.1  # Fewer calls per request than this belong to start-up and the timers.
 CALLS = 200_000
 SHOWN = 40
 PERF_FREQUENCY = 1999
@@ -70,16 +71,15 @@ def python(scenario: Scenario, pace: Pace, directory: Path, port: int) -> str:
     with running("profiled", scenario.setup, directory, port) as peer:
         requests = scenario.shoot(peer, pace)["requests"]
     rows = per_request(pstats.Stats(str(peer.site.directory / "profile")), requests, call_cost())
+    total = sum(row.microseconds for row in rows)
     modules: dict[str, float] = {}
     for row in rows:
         modules[row.module] = modules.get(row.module, 0.0) + row.microseconds
     dearest = sorted(modules.items(), key=lambda pair: -pair[1])
-    by_module = table(("module", "µs"), ((name, f"{cost:.2f}") for name, cost in dearest))
-    by_function = table(
-        ("function", "calls", "own µs"),
-        ((f"{row.module}:{row.function}", f"{row.calls:.2f}", f"{row.microseconds:.2f}") for row in rows[:SHOWN]),
-    )
-    return f"{by_module}\n\n{by_function}"
+    by_module = table(("module", "own µs", "share"), ((name, *_share(cost, total)) for name, cost in dearest))
+    functions = ((f"{row.module}:{row.function}", f"{row.calls:.2f}", *_share(row.microseconds, total)) for row in rows)
+    by_function = table(("function", "calls", "own µs", "share"), islice(functions, SHOWN))
+    return f"As profiled; what uvloop does for a function counts as its own.\n\n{by_module}\n\n{by_function}"
 
 
 def per_request(stats: pstats.Stats, requests: float, cost: float) -> list[Row]:
@@ -90,6 +90,10 @@ def per_request(stats: pstats.Stats, requests: float, cost: float) -> list[Row]:
         if calls / requests >= SELDOM or "run_until_complete" in name  # The loop itself: one call, all requests.
     ]
     return sorted(rows, key=lambda row: -row.microseconds)
+
+
+def _share(cost: float, total: float) -> tuple[str, str]:
+    return f"{cost:.2f}", f"{cost / total:.1%}"
 
 
 def call_cost() -> float:
@@ -127,7 +131,7 @@ def _perf_table(data: Path, sort: str, microseconds: float) -> Iterable[tuple[st
         symbol = " ".join(word for word in name.split() if word != "-")
         if symbol and "[k] " not in symbol:  # The kernel's functions are no news, only their sum is.
             part = float(share.strip().rstrip("%")) / 100
-            yield symbol, f"{part * microseconds:.2f}", f"{part:.1%}"
+            yield symbol, *_share(part * microseconds, microseconds)
 
 
 if __name__ == "__main__":

@@ -45,10 +45,12 @@ def measured(peer: Peer, put_load: Callable[[], Shot]) -> Figures:
     before = cpu_seconds(pids)
     shot = put_load()
     spent = cpu_seconds(pids) - before
+    if not shot.requests:
+        raise RuntimeError(f"{peer.name} answered no request ({shot.failed} failed)")
     used = memory(pids)
     return {
         "requests": float(shot.requests),
-        "cpu_us": spent * 1e6 / max(1, shot.requests),
+        "cpu_us": spent * 1e6 / shot.requests,
         "rps": shot.requests / shot.seconds,
         "failed": float(shot.failed),
         "rss_mib": used.rss,
