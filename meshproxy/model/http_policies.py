@@ -78,7 +78,7 @@ class HTTPRedirect(Message):
         if self.uri and self.prefix_rewrite:
             yield self.at.error("prefix_rewrite", "uri and prefixRewrite exclude each other: keep one")
         changes = (self.uri, self.prefix_rewrite, self.authority, self.scheme, self.derive_port)
-        if not any(changes) and self.port is None:
+        if not any(changes) and "port" not in self.at.marks:
             yield self.at.error("", "a redirect needs a uri, prefixRewrite, authority, scheme or port to go to")
         if self.redirect_code and not 300 <= self.redirect_code <= 399:
             yield self.at.error("redirect_code", f"{self.redirect_code} is not a redirect: {_WRITE_CODE}")
