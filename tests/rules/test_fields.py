@@ -14,16 +14,21 @@ from typing import Any
 import pytest
 
 from meshproxy.compiler.build import build_snapshot
+from meshproxy.compiler.findings import _VALUES
 from meshproxy.compiler.options import BuildOptions
 from meshproxy.model.catalog import Catalog, Source, read_catalog
 from meshproxy.model.place import json_name
 from meshproxy.model.problem import UNSUPPORTED, Level
 from meshproxy.model.reader import Message
-from meshproxy.model.resource import Envelope, Metadata, Resource, WholeResource
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-SAMPLES = sorted((Path(__file__).parent / "fields").glob("*.yaml"))
-ABSTRACT = {Message, Resource, WholeResource, Envelope, Metadata}
+FIELDS = Path(__file__).parent / "fields"
+REFUSED = FIELDS / "refused.yaml"
+SAMPLES = sorted(set(FIELDS.glob("*.yaml")) - {REFUSED})
+ABSTRACT = {"Message", "Partial", "Resource", "WholeResource", "Envelope", "Metadata"}
+COLUMNS = ("acts", "unsupported", "checks", "refused")
+#: Where MPX0001 speaks of one value that makes all of its message (or of the one around it) a dead letter.
+KEYS = (".port.protocol", ".mode")
 
 Field = tuple[str, str]
 """Message and field, as the README names them."""
@@ -48,7 +53,7 @@ def declared_fields() -> set[Field]:
     return {
         (message_name(cls), field_name(declared))
         for cls in subclasses(Message)
-        if cls not in ABSTRACT and cls.__name__ != "Partial"
+        if cls.__name__ not in ABSTRACT
         for declared in dataclasses.fields(cls)
         if "read" in declared.metadata and declared.name != "meta"
     }
@@ -60,7 +65,7 @@ def documented() -> dict[Field, str]:
     found: dict[Field, str] = {}
     for row in re.findall(r"^\| `.*$", block, re.MULTILINE):
         name, *columns = [cell.strip() for cell in row.strip("|").split("|")]
-        for column, cell in zip(("acts", "unsupported", "checks"), columns, strict=True):
+        for column, cell in zip(COLUMNS, columns, strict=True):
             for field in re.findall(r"`([^`]+)`", cell):
                 key = (name.strip("`"), field)
                 assert key not in found, f"{key} stands in the README twice"
@@ -105,7 +110,12 @@ def compiled(sample: Path) -> tuple[Catalog, set[tuple[str, str]]]:
     _, problems = build_snapshot(catalog, BuildOptions(labels={"app": "shop"}))
     errors = [str(problem) for problem in (*read, *problems) if problem.level is Level.ERROR]
     assert not errors, "\n".join(errors)
-    return catalog, {(p.origin.resource, p.origin.path) for p in (*read, *problems) if p.code == UNSUPPORTED}
+    return catalog, {(p.origin.resource, whole(p.origin.path)) for p in problems if p.code == UNSUPPORTED}
+
+
+def whole(path: str) -> str:
+    """The path of everything that is without effect where MPX0001 names `path`."""
+    return next((path.removesuffix(key) for key in KEYS if path.endswith(key)), path)
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +133,25 @@ def test_the_readme_names_every_field_that_is_read():
 
 
 def test_the_samples_write_every_field_of_istio_s_kinds(verdicts: dict[Field, bool]):
-    missing = {key for key in declared_fields() if not key[0].startswith("k8s.")} - set(verdicts)
-    assert not missing
+    refused = {field for field, column in documented().items() if column == "refused"}
+    assert {key for key in declared_fields() if not key[0].startswith("k8s.")} - set(verdicts) == refused
+
+
+def test_the_readme_names_every_value_that_does_not_act_yet():
+    expected = {
+        f"{json_name(name)}: {value or 'NONE'}"
+        for fields in _VALUES.values()
+        for name, values in fields.items()
+        for value in values
+    }
+    assert {value for value in expected if f"`{value}`" not in README} == set()
+
+
+def test_what_the_readme_calls_refused_is_an_error():
+    catalog, problems = read_catalog([Source("refused.yaml", REFUSED.read_bytes())])
+    wrong = {(p.origin.resource, p.origin.path) for p in problems if p.level is Level.ERROR}
+    refused = {field for field, column in documented().items() if column == "refused"}
+    assert refused == {field for field, flagged in judged(catalog, wrong) if flagged}
 
 
 def test_what_the_readme_calls_unsupported_is_a_finding_and_nothing_else_is(verdicts: dict[Field, bool]):

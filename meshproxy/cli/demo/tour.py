@@ -101,12 +101,12 @@ def aborted(status: int, body: str) -> Check:
     return check
 
 
-_COUNT_VERSIONS = 'for i in $(seq 50); do\n    {curl}\n  done | grep -o \'"version": "v."\' | sort | uniq -c'
+_COUNT_VERSIONS = """for i in $(seq 50); do {curl}; done | grep -o '"version": "v."' | sort | uniq -c"""
 
 STOPS = (
     Stop(
         title="Header routing",
-        expect="reviews v2 answers, every time; reviews.yaml sends jason there",
+        expect="v2 answers, every time: reviews.yaml sends jason there",
         host="reviews:9080",
         path="/reviews/0",
         user="jason",
@@ -115,7 +115,7 @@ STOPS = (
     ),
     Stop(
         title="Weights",
-        expect="of everyone else's requests, about 90 % reach v1 and 10 % reach v3",
+        expect="everyone else: about 90 % reach v1 and 10 % reach v3",
         host="reviews:9080",
         path="/reviews/0",
         count=200,
@@ -124,7 +124,7 @@ STOPS = (
     ),
     Stop(
         title="A fault, for one user",
-        expect="500 and “fault filter abort”; ratings itself is never asked",
+        expect="500 and “fault filter abort”: ratings itself is never asked",
         host="ratings:9080",
         path="/ratings/0",
         user="tester",
