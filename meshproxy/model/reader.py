@@ -73,6 +73,7 @@ class _Declared:
     attribute: str
     read: Read
     check: Check | None
+    required: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,10 @@ def _table(cls: type[Message]) -> _Table:
     for declared in dataclasses.fields(cls):
         if "read" not in declared.metadata:
             continue
-        entry = _Declared(declared.name, declared.metadata["read"], declared.metadata["check"])
-        spelling = declared.metadata["name"]
+        read, check, needed, spelling = (declared.metadata[key] for key in ("read", "check", "required", "name"))
         for name in (spelling,) if spelling else (json_name(declared.name), declared.name.rstrip("_")):
-            fields[name] = entry
-        if declared.metadata["required"]:
+            fields[name] = _Declared(declared.name, read, check, needed)
+        if needed:
             required.append(declared.name)
     table = _TABLES[cls] = _Table(fields, tuple(required), cls.rules is not Message.rules)
     return table
@@ -120,10 +120,8 @@ def read_message(cls: type[M], node: Node, at: Place, problems: list[Problem], *
     elif value_kind(node) != "null":
         problems.append(at.error("", f"expected a mapping, got {shown(node)}"))
     for name in table.required:
-        if not values.get(name) and name not in at.marks:
+        if name not in at.marks:
             problems.append(at.error("", f"{json_name(name)} is required"))
-        elif values.get(name) in ("", ()):
-            problems.append(at.error(name, f"{json_name(name)} must not be empty"))
     for group in cls.ONE_OF:
         given = [name for name in group if name in at.marks]
         if len(given) > 1:
@@ -147,7 +145,9 @@ def _read_field(declared: _Declared, value: Node, at: Place, values: dict[str, A
     read = declared.read(value, spot)
     if read is not WRONG:
         values[name] = read
-        if declared.check is not None and (message := declared.check(read)):
+        if declared.required and read in ("", ()) and not value.value:
+            spot.wrong(f"{json_name(name)} must not be empty")
+        elif declared.check is not None and (message := declared.check(read)):
             spot.wrong(message)
 
 

@@ -59,6 +59,8 @@ class ServerTLSSettings(Message):
 
     def rules(self) -> Iterator[Problem]:
         yield from self._cipher_problems()
+        if not self.mode and "mode" in self.at.marks:
+            return  # unreadable, and said so
         if self.mode == "ISTIO_MUTUAL":
             for name in _CREDENTIALS:
                 if getattr(self, name):

@@ -155,7 +155,7 @@ class Sidecar(Resource):
     outbound_traffic_policy: OutboundTrafficPolicy | None = message(OutboundTrafficPolicy)
 
     def rules(self) -> Iterator[Problem]:
-        if not (self.ingress or self.egress or self.outbound_traffic_policy or self.inbound_connection_pool):
+        if not self.at.marks.keys() & {"ingress", "egress", "outbound_traffic_policy", "inbound_connection_pool"}:
             message = "a Sidecar needs ingress, egress, outboundTrafficPolicy or inboundConnectionPool"
             yield self.at.error("", message)
         for listeners in (self.ingress, self.egress):
