@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from meshproxy.compiler.destination_rules import DestinationRules, EffectivePolicy, MergedRule, effective_policy
+from meshproxy.compiler.destination_rules import DestinationRules, EffectivePolicy, effective_policy
 from meshproxy.compiler.endpoints import Workloads
 from meshproxy.compiler.registry import Registry, Service
 from meshproxy.model.connection_pool import ConnectionPoolSettings
@@ -20,7 +20,7 @@ def build_clusters(registry: Registry, workloads: Workloads, rules: DestinationR
     return {
         cluster.name: cluster
         for service in registry.services.values()
-        for cluster in _of_service(service, registry.mapped.get(service.host), workloads, rules.of(service))
+        for cluster in _of_service(service, registry.mapped.get(service.host), workloads, rules)
     }
 
 
@@ -28,8 +28,10 @@ def _of_service(
     service: Service,
     mapped: Mapping[str, tuple[tuple[str, int], ...]] | None,
     workloads: Workloads,
-    rule: MergedRule | None,
+    rules: DestinationRules,
 ) -> Iterator[Cluster]:
+    rule = rules.of(service)
+    passed_over = rules.passed_over(service, rule)
     subsets = dict.fromkeys(("", *(rule.subsets if rule is not None else ()), *(mapped or ())))
     for port in service.ports:
         endpoints = workloads.endpoints(service, port) if mapped is None else ()
@@ -56,6 +58,8 @@ def _of_service(
                 endpoints=chosen,
                 origin=subset.at.origin if subset is not None else rule.origin if rule is not None else service.origin,
                 rule=rule.name if rule is not None else "",
+                labels=tuple(subset.labels.items()) if subset is not None else (),
+                passed_over=passed_over,
                 balancer=_balancer(policy),
                 connect_timeout=_connect_timeout(policy.connection_pool),
                 idle_timeout=_idle_timeout(policy.connection_pool),

@@ -11,9 +11,10 @@ from meshproxy.compiler.registry import Service
 from meshproxy.compiler.selection import has_labels
 from meshproxy.model.connection_pool import ConnectionPoolSettings
 from meshproxy.model.destination_rule import DestinationRule, Subset
-from meshproxy.model.hosts import is_exported, is_wildcard, resolve_host
+from meshproxy.model.hosts import host_matches, is_exported, is_wildcard, resolve_host
 from meshproxy.model.load_balancer import LoadBalancerSettings
 from meshproxy.model.traffic_policy import PortTrafficPolicy, TrafficPolicy
+from meshproxy.plan.cluster import PassedOver
 
 ROOT_NAMESPACE = "istio-system"
 
@@ -26,6 +27,7 @@ class MergedRule:
     export_to: frozenset[str]
     policy: TrafficPolicy | None
     subsets: dict[str, Subset] = field(default_factory=dict)
+    parts: list[DestinationRule] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -40,6 +42,7 @@ class MergedRule:
         return self.rule.workload_selector.match_labels if self.rule.workload_selector is not None else None
 
     def add(self, rule: DestinationRule) -> None:
+        self.parts.append(rule)
         for subset in rule.subsets:
             self.subsets.setdefault(subset.name, subset)
         if self.policy is None:
@@ -61,10 +64,15 @@ class DestinationRules:
         self._namespace = namespace
         self._labels = labels
         self._pools: dict[str, dict[str, list[MergedRule]]] = defaultdict(dict)
+        self._by_host: dict[str, list[DestinationRule]] = defaultdict(list)
         # rules with a selector first, else in the catalog's order
         for rule in sorted(rules, key=lambda rule: rule.workload_selector is None):
             owner = rule.meta.namespace
-            _merge(self._pools[owner].setdefault(resolve_host(rule.host, owner), []), rule)
+            host = resolve_host(rule.host, owner)
+            _merge(self._pools[owner].setdefault(host, []), rule)
+            self._by_host[host].append(rule)
+            if "." not in rule.host:
+                self._by_host[rule.host.lower()].append(rule)
 
     def of(self, service: Service) -> MergedRule | None:
         """The rule for `service`: our namespace's, else the service's, else the root namespace's. The first of the
@@ -82,6 +90,41 @@ class DestinationRules:
                 and (each.selector is None or owner == client)  # a rule with a selector is its namespace's own
             ]
         return self._selected(found)
+
+    def passed_over(self, service: Service, applied: MergedRule | None) -> tuple[PassedOver, ...]:
+        """The rules that speak of `service` and are not (part of) the one that applies."""
+        hosts = (*covering(service.host), *((service.name,) if service.name else ()))
+        taken = {id(part) for part in applied.parts} if applied is not None else set()
+        rules = {id(rule): rule for host in hosts for rule in self._by_host.get(host, ()) if id(rule) not in taken}
+        return tuple(
+            PassedOver(rule.meta.full_name, self._why_not(rule, service, applied), rule.at.origin)
+            for rule in rules.values()
+        )
+
+    def _why_not(self, rule: DestinationRule, service: Service, applied: MergedRule | None) -> str:
+        """The first thing that keeps `rule` from applying to `service`."""
+        owner, client = rule.meta.namespace, self._namespace
+        host = resolve_host(rule.host, owner)
+        if not host_matches(service.host, host):
+            return f"its host {rule.host} means {host}"
+        if owner not in (client, service.namespace, ROOT_NAMESPACE):
+            places = ", ".join(dict.fromkeys(filter(None, (client, service.namespace, ROOT_NAMESPACE))))
+            return f"its namespace {owner} is not looked at: only {places}"
+        if owner != client and not is_exported(rule.export_to, owner, client):
+            return f"its exportTo hides it from the namespace {client}"
+        selector = rule.workload_selector
+        if selector is not None and owner != client:
+            return f"it has a workloadSelector, and those are for its own namespace {owner}"
+        if selector is not None and not has_labels(self._labels, selector.match_labels):
+            wanted = ",".join(f"{key}={value}" for key, value in selector.match_labels.items())
+            return f"its workloadSelector wants {wanted}"
+        if applied is None:
+            return "it is not exported to here"
+        if owner != applied.rule.meta.namespace:
+            return f"{applied.name} is looked at before the namespace {owner}"
+        if host != resolve_host(applied.rule.host, owner):
+            return f"{applied.name} names the host more exactly"
+        return f"{applied.name} comes first"
 
     def _most_specific(self, owner: str, host: str) -> list[MergedRule]:
         pool = self._pools.get(owner)

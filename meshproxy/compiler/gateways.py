@@ -12,14 +12,14 @@ from meshproxy.compiler.options import BuildOptions
 from meshproxy.compiler.policies import https_redirect
 from meshproxy.compiler.protocols import Protocol, by_word
 from meshproxy.compiler.report import Report
-from meshproxy.compiler.routes import build_routes
+from meshproxy.compiler.routes import build_routes, skipped_blocks
 from meshproxy.compiler.scope import Scope
 from meshproxy.compiler.selection import has_labels
 from meshproxy.compiler.virtual_services import Bound
 from meshproxy.model.gateway import Gateway, Server
 from meshproxy.model.hosts import host_intersection, is_exported
 from meshproxy.plan.listener import Listener
-from meshproxy.plan.route import Route
+from meshproxy.plan.route import Route, Skipped
 from meshproxy.plan.table import RouteTable, VirtualHost, VirtualHosts
 
 _ANY_ADDRESS = "0.0.0.0"
@@ -62,6 +62,7 @@ class _Domain:
     origin: Origin
     virtual_service: str = ""
     routes: list[Route] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
     redirects: bool = False
 
 
@@ -143,6 +144,7 @@ def _listener(
         virtual_hosts=VirtualHosts(tuple(_virtual_host(name, number, domain) for name, domain in domains.items())),
         is_gateway=True,
         origin=places[0].server.at.origin,
+        gateways=tuple(dict.fromkeys(place.gateway.meta.full_name for place in places)),
     )
 
 
@@ -150,10 +152,12 @@ def _add(domains: dict[str, _Domain], place: _Place, each: Bound, scope: Scope) 
     """The routes of one VirtualService under every name it has in common with the server, the narrower one."""
     both = [host_intersection(host, name) for host in place.hosts(each.namespace) for name in each.hosts]
     for host in dict.fromkeys(name for name in both if name is not None):
-        routes = build_routes(each.service, replace(scope, service=host))
+        here = replace(scope, service=host)
+        routes = build_routes(each.service, here)
         if not routes:
             continue
         domain = domains.setdefault(host, _Domain(each.service.at.origin, each.name))
+        domain.skipped += skipped_blocks(each.service, here, len(domain.routes))
         domain.routes += routes
         domain.redirects = domain.redirects or place.redirects
 
@@ -171,6 +175,7 @@ def _virtual_host(name: str, port: int, domain: _Domain) -> VirtualHost:
         port=port,
         origin=domain.origin,
         virtual_service=domain.virtual_service,
+        skipped=tuple(domain.skipped),
     )
 
 

@@ -23,6 +23,7 @@ from meshproxy.plan.match import (
     ValueMatch,
 )
 from meshproxy.plan.regex import Regex
+from meshproxy.plan.route import Line
 
 _CLAIMS = "@request.auth.claims"
 _PSEUDO: dict[str, Callable[[ValueMatch], Condition]] = {
@@ -81,6 +82,15 @@ def _conditions(block: HTTPMatchRequest) -> Iterator[Condition]:
         yield HeaderIsNot(name.lower().encode(), build_value(match))
     for name, match in block.query_params.items():
         yield QueryIs(name.encode(), build_value(match))
+
+
+def condition_lines(block: HTTPMatchRequest, path: PathMatch | None) -> tuple[Line, ...]:
+    """Where what the block asks is written: its `path`, if it has one, then what `build_conditions` builds."""
+    singles = (block.uri if path is not None else None, *(getattr(block, name) for name in _PSEUDO))
+    named = (block.headers, block.without_headers, block.query_params)
+    matches = [match for match in singles if match is not None]
+    matches += (match for values in named for match in values.values())
+    return tuple((match.at.home.file, match.at.mark[0]) for match in matches)
 
 
 def asks_for_claims(block: HTTPMatchRequest, report: Report) -> bool:

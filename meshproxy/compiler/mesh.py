@@ -14,11 +14,11 @@ from dataclasses import replace
 from meshproxy.base.origin import Origin
 from meshproxy.compiler.destination_rules import covering
 from meshproxy.compiler.registry import Service
-from meshproxy.compiler.routes import build_routes, default_route
+from meshproxy.compiler.routes import build_routes, default_route, skipped_blocks
 from meshproxy.compiler.scope import Scope
 from meshproxy.compiler.virtual_services import Bound
 from meshproxy.model.hosts import host_matches, is_wildcard
-from meshproxy.plan.route import Route
+from meshproxy.plan.route import Route, Skipped
 from meshproxy.plan.table import RouteTable, VirtualHost, VirtualHosts
 
 _FOREIGN_PORT = 80
@@ -39,7 +39,8 @@ def build_mesh_hosts(bound: list[Bound], mesh: Scope) -> VirtualHosts:
 def _service_hosts(service: Service, candidates: list[Bound], mesh: Scope) -> Iterator[VirtualHost]:
     names = tuple(service.names(mesh.namespace))
     for port in service.http_ports:
-        found, routes = _first_acting(candidates, replace(mesh, service=service.host, port=port.number))
+        scope = replace(mesh, service=service.host, port=port.number)
+        found, routes = _first_acting(candidates, scope)
         yield _virtual_host(
             service.host,
             port.number,
@@ -48,6 +49,7 @@ def _service_hosts(service: Service, candidates: list[Bound], mesh: Scope) -> It
             bare=port is service.http_ports[0],
             origin=found.service.at.origin if found is not None else service.origin,
             virtual_service=found.name if found is not None else "",
+            skipped=skipped_blocks(found.service, scope) if found is not None else (),
         )
 
 
@@ -62,7 +64,8 @@ def _foreign_hosts(bound: list[Bound], mesh: Scope) -> Iterator[VirtualHost]:
             continue
         ports = _http_ports(each, services) or [_FOREIGN_PORT]
         for host, port in itertools.product(foreign, ports):
-            routes = build_routes(each.service, replace(mesh, service=host, port=port))
+            scope = replace(mesh, service=host, port=port)
+            routes = build_routes(each.service, scope)
             if routes:
                 yield _virtual_host(
                     host,
@@ -72,6 +75,7 @@ def _foreign_hosts(bound: list[Bound], mesh: Scope) -> Iterator[VirtualHost]:
                     bare=port == ports[0],
                     origin=each.service.at.origin,
                     virtual_service=each.name,
+                    skipped=skipped_blocks(each.service, scope),
                 )
 
 
@@ -124,6 +128,7 @@ def _virtual_host(
     bare: bool,
     origin: Origin | None,
     virtual_service: str,
+    skipped: tuple[Skipped, ...] = (),
 ) -> VirtualHost:
     """`bare`: it is found by the names without a port too."""
     with_port = tuple(f"{name}:{port}" for name in names if name != "*")
@@ -134,6 +139,7 @@ def _virtual_host(
         port=port,
         origin=origin,
         virtual_service=virtual_service,
+        skipped=skipped,
     )
 
 

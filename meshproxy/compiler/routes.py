@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from meshproxy.base.origin import Origin
 from meshproxy.compiler.header_ops import HeaderChanges, build_headers, or_none
-from meshproxy.compiler.matches import asks_for_claims, build_conditions, build_path, catches_all
+from meshproxy.compiler.matches import asks_for_claims, build_conditions, build_path, catches_all, condition_lines
 from meshproxy.compiler.policies import (
     build_cors,
     build_direct_response,
@@ -21,12 +21,12 @@ from meshproxy.compiler.scope import Scope
 from meshproxy.compiler.selection import has_labels
 from meshproxy.model.destination import Destination as Written
 from meshproxy.model.destination import HTTPRouteDestination
-from meshproxy.model.hosts import cluster_name, resolve_gateway
+from meshproxy.model.hosts import MESH, cluster_name, resolve_gateway
 from meshproxy.model.http_match import HTTPMatchRequest
 from meshproxy.model.virtual_service import HTTPRoute, VirtualService
 from meshproxy.plan.match import PathMatch
 from meshproxy.plan.retry import DEFAULT
-from meshproxy.plan.route import Action, Destination, Forward, Mirror, Route
+from meshproxy.plan.route import Action, Destination, Forward, Mirror, Route, Skipped
 
 
 def build_routes(service: VirtualService, scope: Scope) -> tuple[Route, ...]:
@@ -35,7 +35,7 @@ def build_routes(service: VirtualService, scope: Scope) -> tuple[Route, ...]:
     owner = service.meta.namespace
     for rule in service.http:
         for index, block in _blocks(rule):
-            if block is not None and not applies(block, scope, owner):
+            if block is not None and why_skipped(block, scope, owner) is not None:
                 continue
             try:
                 route = _route(rule, index, block, scope, owner)
@@ -58,15 +58,57 @@ def _blocks(rule: HTTPRoute) -> Iterator[tuple[int | None, HTTPMatchRequest | No
     yield from enumerate(rule.match) if rule.match else ((None, None),)
 
 
-def applies(block: HTTPMatchRequest, scope: Scope, owner: str) -> bool:
-    """What does not depend on the request (Istio: sourceMatchHTTP). `gateways` overrides the source conditions."""
+def skipped_blocks(service: VirtualService, scope: Scope, first: int = 0) -> tuple[Skipped, ...]:
+    """The match blocks that `build_routes` leaves out in `scope`. `first` is the number of routes that the virtual
+    host has already."""
+    found: list[Skipped] = []
+    owner = service.meta.namespace
+    before = first
+    for rule in service.http:
+        for index, block in _blocks(rule):
+            why = why_skipped(block, scope, owner) if block is not None else None
+            if block is None or index is None or why is None:
+                before += 1
+                continue
+            origin = block.at.field(why[0])
+            found.append(
+                Skipped(
+                    name=_name(rule, block),
+                    origin=block.at.origin,
+                    match_index=index,
+                    reason=why[1],
+                    line=(origin.file, origin.line),
+                    before=before,
+                )
+            )
+    return tuple(found)
+
+
+def why_skipped(block: HTTPMatchRequest, scope: Scope, owner: str) -> tuple[str, str] | None:
+    """Field and reason for which the block can take nothing here: what does not depend on the request (Istio:
+    sourceMatchHTTP). `gateways` overrides the source conditions."""
     if asks_for_claims(block, scope.report):
-        return False
+        return "headers", "it asks for claims of a JWT, which nothing verifies here"
     if block.gateways:
-        here = scope.gateway in (resolve_gateway(name, owner) for name in block.gateways)
-    else:
-        here = has_labels(scope.labels, block.source_labels) and block.source_namespace in ("", scope.namespace)
-    return here and block.port in (0, scope.port)
+        if scope.gateway not in (resolve_gateway(name, owner) for name in block.gateways):
+            return "gateways", f"gateways: wanted {' or '.join(block.gateways)}, got {scope.gateway}"
+    elif not has_labels(scope.labels, block.source_labels):
+        got = _pairs(scope.labels) or "a workload without labels"
+        return "source_labels", f"sourceLabels: wanted {_pairs(block.source_labels)}, got {got}"
+    elif block.source_namespace not in ("", scope.namespace):
+        return "source_namespace", f"sourceNamespace: wanted {block.source_namespace}, got {scope.namespace}"
+    if block.port not in (0, scope.port):
+        whose = "the service" if scope.gateway == MESH else "the gateway"
+        return "port", f"port: wanted {block.port}, got {scope.port}, the port of {whose}"
+    return None
+
+
+def _pairs(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def _name(rule: HTTPRoute, block: HTTPMatchRequest | None) -> str:
+    return f"{rule.name}.{block.name}" if block is not None and block.name else rule.name
 
 
 def _route(rule: HTTPRoute, index: int | None, block: HTTPMatchRequest | None, scope: Scope, owner: str) -> Route:
@@ -75,11 +117,10 @@ def _route(rule: HTTPRoute, index: int | None, block: HTTPMatchRequest | None, s
     if len(rule.route) == 1:
         changes = changes.then(build_headers(rule.route[0].headers, scope.report))
     action = _action(rule, path, scope, owner)
-    name = f"{rule.name}.{block.name}" if block is not None and block.name else rule.name
     forwards = isinstance(action, Forward)
     timeout = rule.timeout or None if forwards else None
     return Route(
-        name=name,
+        name=_name(rule, block),
         origin=(block or rule).at.origin,
         action=action,
         path=path,
@@ -94,6 +135,7 @@ def _route(rule: HTTPRoute, index: int | None, block: HTTPMatchRequest | None, s
         cors=build_cors(rule.cors_policy) if forwards else None,
         mirrors=tuple(_mirrors(rule, scope, owner)) if forwards else (),
         match_index=index,
+        lines=condition_lines(block, path) if block is not None else (),
         service=scope.service,
     )
 

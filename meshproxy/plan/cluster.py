@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from meshproxy.base.origin import Origin
@@ -33,6 +33,15 @@ class Endpoint:
     origin: Origin | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A DestinationRule that speaks of the host and does not apply; `reason` says why."""
+
+    rule: str  # namespace/name
+    reason: str
+    origin: Origin
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """`name` is Istio's: `outbound|9080|v2|reviews.default.svc.cluster.local`. `origin` is the DestinationRule
@@ -48,3 +57,5 @@ class Cluster:
     idle_timeout: float = IDLE_TIMEOUT
     origin: Origin | None = None
     rule: str = ""  # the DestinationRule that applied: namespace/name
+    labels: tuple[tuple[str, str], ...] = ()  # what the subset selects by
+    passed_over: tuple[PassedOver, ...] = field(default=(), compare=False)

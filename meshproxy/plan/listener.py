@@ -24,3 +24,4 @@ class Listener:
     virtual_hosts: VirtualHosts = field(default_factory=lambda: VirtualHosts(()))
     is_gateway: bool = False
     origin: Origin | None = None
+    gateways: tuple[str, ...] = ()  # the Gateways it serves: namespace/name

@@ -65,6 +65,24 @@ class Forward:
 
 Action = Forward | Redirect | DirectResponse
 
+Line = tuple[str, int]
+"""File and line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A match block of a rule that can take no request here, whatever the request: `reason` says why.
+
+    It stands before the route number `before` of its virtual host.
+    """
+
+    name: str
+    origin: Origin
+    match_index: int
+    reason: str
+    line: Line
+    before: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -89,6 +107,7 @@ class Route:
     cors: Cors | None = None
     mirrors: tuple[Mirror, ...] = ()
     match_index: int | None = None  # which match block of the rule, where it has any
+    lines: tuple[Line, ...] = ()  # where the path, if there is one, and each condition is written
     service: str = ""  # the host asked for, as telemetry names it: reviews.default.svc.cluster.local
 
     @property

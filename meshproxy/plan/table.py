@@ -14,7 +14,7 @@ from meshproxy.base.origin import Origin
 from meshproxy.plan.match import Pattern
 from meshproxy.plan.path_index import Numbered, PathIndex, PatternIndex, first_holding
 from meshproxy.plan.prefixes import Prefixes
-from meshproxy.plan.route import Route
+from meshproxy.plan.route import Route, Skipped
 
 
 class RouteTable:
@@ -78,6 +78,7 @@ class VirtualHost:
     port: int = 0
     origin: Origin | None = None
     virtual_service: str = ""  # namespace/name
+    skipped: tuple[Skipped, ...] = ()
 
 
 class _Wildcards:
