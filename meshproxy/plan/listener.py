@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from meshproxy.base.message import Request
 from meshproxy.base.origin import Origin
 from meshproxy.plan.table import VirtualHosts
+
+_SCHEMES = frozenset((b"http", b"https"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,3 +28,9 @@ class Listener:
     is_gateway: bool = False
     origin: Origin | None = None
     gateways: tuple[str, ...] = ()  # the Gateways it serves: namespace/name
+
+
+def scheme_of(request: Request) -> bytes:
+    """What `scheme` conditions and redirects see, on a listener that trusts its client."""
+    said = request.managed.get(b"x-forwarded-proto")
+    return said[0].lower() if said and said[0].lower() in _SCHEMES else b"http"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from meshproxy.base.message import Request
 from meshproxy.plan.regex import Regex
 
 
@@ -53,3 +54,32 @@ class DirectResponse:
 
     status: int
     body: bytes = b""
+
+
+def location(redirect: Redirect, request: Request) -> bytes:
+    """Where a redirect leads (Envoy, `RouteEntryImplBase::newUri`)."""
+    scheme = redirect.scheme or request.scheme
+    host = redirect.authority or request.host
+    if not redirect.authority and (redirect.port is not None or (scheme != request.scheme and _default_port(request))):
+        host = _without_port(host)
+    port = b":%d" % redirect.port if redirect.port else b""
+    query = b"" if request.query is None else b"?" + request.query
+    if redirect.path is not None:
+        path = redirect.path
+        if b"?" in path:
+            query = b""
+    elif redirect.prefix_rewrite is not None:
+        path = redirect.prefix_rewrite + request.path[len(redirect.prefix or b"") :]
+    else:
+        path = request.path
+    return b"%b://%b%b%b%b" % (scheme, host, port, path, query)
+
+
+def _without_port(host: bytes) -> bytes:
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() else host
+
+
+def _default_port(request: Request) -> bool:
+    """Whether the request names the port that its scheme has anyway."""
+    return request.host.endswith(b":443" if request.scheme == b"https" else b":80")

@@ -11,15 +11,9 @@ from time import gmtime, strftime
 from meshproxy.base import clock
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import CHUNKED, Request
+from meshproxy.plan.listener import scheme_of as scheme_of
 
-_SCHEMES = frozenset((b"http", b"https"))
 _KEPT = (b"x-forwarded-for", b"x-envoy-original-host", b"x-envoy-original-path")
-
-
-def scheme_of(request: Request) -> bytes:
-    """What `scheme` conditions and redirects see, on a listener that trusts its client."""
-    said = request.managed.get(b"x-forwarded-proto")
-    return said[0].lower() if said and said[0].lower() in _SCHEMES else b"http"
 
 
 def sidecar_fields(request: Request) -> Fields:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import CHUNKED, Request, Response
 from meshproxy.plan.header_ops import HeaderOps, Lookup
-from meshproxy.plan.rewrite import Redirect, Rewrite
+from meshproxy.plan.rewrite import Rewrite
+from meshproxy.plan.rewrite import location as location
 
 
 def applied(fields: Fields, route_ops: HeaderOps | None, own_ops: HeaderOps | None, lookup: Lookup) -> Fields:
@@ -36,35 +37,6 @@ def response_framing(request: Request, response: Response, *, keep: bool) -> byt
     if request.version == b"HTTP/1.0":
         return framing + b"Connection: keep-alive\r\n"
     return framing
-
-
-def location(redirect: Redirect, request: Request) -> bytes:
-    """Where a redirect leads (Envoy, `RouteEntryImplBase::newUri`)."""
-    scheme = redirect.scheme or request.scheme
-    host = redirect.authority or request.host
-    if not redirect.authority and (redirect.port is not None or (scheme != request.scheme and _default_port(request))):
-        host = _without_port(host)
-    port = b":%d" % redirect.port if redirect.port else b""
-    query = b"" if request.query is None else b"?" + request.query
-    if redirect.path is not None:
-        path = redirect.path
-        if b"?" in path:
-            query = b""
-    elif redirect.prefix_rewrite is not None:
-        path = redirect.prefix_rewrite + request.path[len(redirect.prefix or b"") :]
-    else:
-        path = request.path
-    return b"%b://%b%b%b%b" % (scheme, host, port, path, query)
-
-
-def _without_port(host: bytes) -> bytes:
-    name, colon, port = host.rpartition(b":")
-    return name if colon and port.isdigit() else host
-
-
-def _default_port(request: Request) -> bool:
-    """Whether the request names the port that its scheme has anyway."""
-    return request.host.endswith(b":443" if request.scheme == b"https" else b":80")
 
 
 def rewritten(rewrite: Rewrite, request: Request) -> tuple[bytes, bytes, Fields]:

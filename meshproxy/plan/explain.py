@@ -1,0 +1,262 @@
+"""Why a request goes where it goes: one decision as a value, made by the tables that serve.
+
+`explain` walks what `RouteTable.find` has decided and adds the reasons; it matches nothing by itself. What only time
+can tell (health, breakers, what an upstream answers) is not known here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from meshproxy.base.message import Request
+from meshproxy.base.origin import Origin
+from meshproxy.plan.cluster import Cluster
+from meshproxy.plan.fault import MILLION
+from meshproxy.plan.listener import Listener, scheme_of
+from meshproxy.plan.rewrite import DirectResponse, Redirect, location
+from meshproxy.plan.route import Destination, Forward, Line, Mirror, Route, Skipped
+from meshproxy.plan.snapshot import Snapshot
+from meshproxy.plan.table import VirtualHost
+
+_MOST_NAMES = 5_000
+"""So many names are searched for the one that was meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One route (or match block that can take nothing here) that was asked; `reason` is empty where it matched."""
+
+    of: Route | Skipped
+    reason: str = ""
+    line: Line | None = None
+
+    @property
+    def rule(self) -> int | None:
+        return self.of.origin.rule if self.of.origin is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A destination or mirror with its cluster. `flag` and `cause` say why it can answer nothing: NC, UH."""
+
+    to: Destination | Mirror
+    cluster: Cluster | None
+    flag: str = ""
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What we would answer ourselves. `flag` is Envoy's, "" for none."""
+
+    status: int
+    flag: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`route` None: nothing matched. `reply` None: an upstream answers, at least where a weight chooses it."""
+
+    request: Request
+    listener: Listener | None
+    virtual_host: VirtualHost | None = None
+    found_by: str = ""  # why this virtual host
+    considered: tuple[Rung, ...] = ()
+    route: Route | None = None
+    targets: tuple[Target, ...] = ()
+    mirrors: tuple[Target, ...] = ()
+    reply: Reply | None = None
+
+
+def explain(snapshot: Snapshot, listener: str, request: Request) -> Decision:
+    """The decision of `snapshot` about `request` on the listener of that name."""
+    found = next((each for each in snapshot.listeners if each.name == listener), None)
+    host, route = decide(found, request)
+    if found is None or host is None:
+        cause = f"there is no listener {listener}" if found is None else _why_no_host(found, request)
+        return Decision(request=request, listener=found, reply=Reply(404, "NR", cause))
+    action = route.action if route is not None else None
+    targets = tuple(_target(each, snapshot.clusters) for each in getattr(action, "destinations", ()))
+    mirrors = tuple(_target(each, snapshot.clusters) for each in route.mirrors) if route is not None else ()
+    return Decision(
+        request=request,
+        listener=found,
+        virtual_host=host,
+        found_by=_found_by(host, request),
+        considered=tuple(_rungs(host, route, request)),
+        route=route,
+        targets=targets,
+        mirrors=mirrors,
+        reply=_reply(route, targets, request),
+    )
+
+
+def decide(listener: Listener | None, request: Request) -> tuple[VirtualHost | None, Route | None]:
+    """Virtual host and route, as an exchange finds them."""
+    if listener is None or request.path == b"*":
+        return None, None
+    if request.managed and not listener.is_gateway:
+        request.scheme = scheme_of(request)
+    host = listener.virtual_hosts.find(request.host)
+    return host, host.routes.find(request) if host is not None else None
+
+
+def failing(snapshot: Snapshot, listener: str, request: Request) -> float:
+    """The share of such requests that get a 404 or 503 of ours because nothing is there: NR, NC, UH."""
+    found = next((each for each in snapshot.listeners if each.name == listener), None)
+    _, route = decide(found, request)
+    if route is None:
+        return 1.0
+    if not isinstance(route.action, Forward):
+        return 0.0
+    destinations = route.action.destinations
+    lost = sum(each.weight for each in destinations if not _usable(snapshot.clusters.get(each.cluster)))
+    return lost / sum(each.weight for each in destinations)
+
+
+# ---- rules
+
+
+def why_not(route: Route, request: Request) -> tuple[str, Line | None] | None:
+    """The first condition of `route` that `request` fails, in words, and where it is written; None: it fails none."""
+    lines = iter(route.lines)
+    path = route.path
+    if path is not None:
+        line = next(lines, None)
+        asked = request.path.lower() if route.ignore_case else request.path
+        if not path.matches(asked):
+            folded = " in any case" if route.ignore_case else ""
+            return f'uri: wanted {path.describe()}{folded}, got "{request.path.decode("latin-1")}"', line
+    for condition in route.conditions:
+        line = next(lines, None)
+        if not condition.holds(request):
+            return condition.explain(request), line
+    return None
+
+
+def _rungs(host: VirtualHost, found: Route | None, request: Request) -> Iterator[Rung]:
+    """Everything up to and with `found`, in the order written."""
+    skipped = list(host.skipped)
+    for number, route in enumerate(host.routes.candidates(request)):
+        while skipped and skipped[0].before <= number:
+            yield _passed(skipped.pop(0))
+        if route is found:
+            yield Rung(route)
+            return
+        reason, line = why_not(route, request) or ("", None)
+        yield Rung(route, reason, line)
+    yield from map(_passed, skipped)
+
+
+def _passed(block: Skipped) -> Rung:
+    return Rung(block, block.reason, block.line)
+
+
+# ---- virtual hosts
+
+
+def _found_by(host: VirtualHost, request: Request) -> str:
+    """Which of its names the Host was found by."""
+    asked = request.host.decode("latin-1").lower()
+    bare = asked.rpartition(":")[0] if asked.rfind(":") > asked.rfind("]") else asked
+    for name in (asked, bare):
+        if name in host.domains:
+            return f"{name} is one of its names"
+    covering = [domain for domain in host.domains if "*" in domain and _covers(domain, asked, bare)]
+    return f"{max(covering, key=len)} covers {asked}" if covering else f"it takes {asked}"
+
+
+def _covers(domain: str, *names: str) -> bool:
+    head, _, tail = domain.partition("*")
+    return any(name.startswith(head) and name.endswith(tail) for name in names)
+
+
+def _why_no_host(listener: Listener, request: Request) -> str:
+    if request.path == b"*":
+        return "OPTIONS * is about the proxy itself: it has no route"
+    asked = request.host.decode("latin-1").lower()
+    names = [domain for host in listener.virtual_hosts.hosts for domain in host.domains]
+    return f"no virtual host has the name {asked or '(empty)'}{_meant(asked, names)}"
+
+
+def _meant(asked: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(asked, names, n=1) if len(names) <= _MOST_NAMES else []
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+# ---- clusters
+
+
+def _usable(cluster: Cluster | None) -> bool:
+    return cluster is not None and any(endpoint.healthy for endpoint in cluster.endpoints)
+
+
+def _target(to: Destination | Mirror, clusters: Mapping[str, Cluster]) -> Target:
+    cluster = clusters.get(to.cluster)
+    if cluster is None:
+        return Target(to, None, "NC", _why_no_cluster(to, clusters))
+    if not _usable(cluster):
+        return Target(to, cluster, "UH", _why_no_endpoint(cluster, clusters))
+    return Target(to, cluster)
+
+
+def _why_no_cluster(to: Destination | Mirror, clusters: Mapping[str, Cluster]) -> str:
+    same = [cluster for cluster in clusters.values() if cluster.host == to.host]
+    if not same:
+        return f"no service {to.host} is known{_meant(to.host, list({cluster.host for cluster in clusters.values()}))}"
+    ports = sorted({cluster.port for cluster in same})
+    if to.port not in ports:
+        return f"{to.host} has no port {to.port}; it has {', '.join(map(str, ports))}"
+    if not same[0].rule:
+        return f"no DestinationRule applies to {to.host}: nothing defines the subset {to.subset}"
+    subsets = sorted({cluster.subset for cluster in same} - {""})
+    there = f"it has {', '.join(subsets)}" if subsets else "it has none"
+    return f"DestinationRule {same[0].rule} defines no subset {to.subset}; {there}{_meant(to.subset, subsets)}"
+
+
+def _why_no_endpoint(cluster: Cluster, clusters: Mapping[str, Cluster]) -> str:
+    if cluster.endpoints:
+        return f"none of its {len(cluster.endpoints)} endpoints is ready"
+    whole = next((c for c in clusters.values() if (c.host, c.port, c.subset) == (cluster.host, cluster.port, "")), None)
+    endpoints = whole.endpoints if whole is not None else ()
+    if not cluster.subset or not endpoints:
+        return f"{cluster.host} has no endpoint on port {cluster.port}"
+    said = f"subset {cluster.subset} selects 0 of {len(endpoints)} endpoints"
+    for key, value in cluster.labels:
+        values = {dict(endpoint.labels).get(key) for endpoint in endpoints}
+        if value not in values:
+            there = sorted(filter(None, values))
+            have = f"there {'is' if len(there) == 1 else 'are'} {', '.join(there)}" if there else "none has that label"
+            return f"{said}: no endpoint has {key}={value}; {have}"
+    return f"{said}: none has all of {','.join(f'{key}={value}' for key, value in cluster.labels)}"
+
+
+# ---- what we answer ourselves
+
+
+def _reply(route: Route | None, targets: tuple[Target, ...], request: Request) -> Reply | None:
+    if route is None:
+        return Reply(404, "NR", "no rule matches")
+    match route.action:
+        case Redirect() as redirect:
+            return Reply(redirect.status, "", f"a redirect to {location(redirect, request).decode('latin-1')}")
+        case DirectResponse(status=status):
+            return Reply(status, "", "a direct response")
+    fault = route.fault
+    if fault is not None and fault.abort_share == MILLION:
+        return Reply(fault.abort_status or 200, "FI", "the rule aborts all its requests")
+    if route.cors is not None and route.cors.answers(request):
+        return Reply(200, "", "a CORS preflight is answered here")
+    if all(target.flag for target in targets):
+        return Reply(503, targets[0].flag, targets[0].cause)
+    return None
+
+
+def source(decision: Decision) -> Origin | None:
+    """Where the rule that matched is written, else the virtual host."""
+    if decision.route is not None:
+        return decision.route.origin
+    return decision.virtual_host.origin if decision.virtual_host is not None else None
