@@ -169,21 +169,21 @@ UINT32 = 2**32 - 1
 UINT64 = 2**64 - 1
 
 
-def _field(read: Read, default: Any, *, required: bool = False, name: str = "", check: Check | None = None) -> Any:
-    metadata = {"read": read, "required": required, "name": name, "check": check}
+def _field(read: Read, default: Any, *, required: bool = False, check: Check | None = None) -> Any:
+    metadata = {"read": read, "required": required, "check": check}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def text(check: Check | None = None, *, required: bool = False, name: str = "", default: str | None = "") -> Any:
-    """A string, "" where absent. `name` is the written name where it is not the proto JSON one."""
-    return _field(_text, default, required=required, name=name, check=check)
+def text(check: Check | None = None, *, required: bool = False, default: str | None = "") -> Any:
+    """A string, "" where absent."""
+    return _field(_text, default, required=required, check=check)
 
 
-def texts(check: Check | None = None, *, required: bool = False, name: str = "") -> Any:
+def texts(check: Check | None = None, *, required: bool = False) -> Any:
     """A list of strings; `check` is for each."""
-    return _field(_list(_not_null(_text), check), (), required=required, name=name)
+    return _field(_list(_not_null(_text), check), (), required=required)
 
 
 def text_map(check: Check | None = None, *, key: Check | None = None) -> Any:
@@ -202,11 +202,10 @@ def whole(
     *,
     default: int | None = 0,
     required: bool = False,
-    name: str = "",
     check: Check | None = None,
 ) -> Any:
     """A whole number; a wrapper where `default` is None."""
-    return _field(_whole(low, high), default, required=required, name=name, check=check)
+    return _field(_whole(low, high), default, required=required, check=check)
 
 
 def wholes(low: int = 0, high: int = UINT32) -> Any:
@@ -244,9 +243,9 @@ def enum(*names: str) -> Any:
     return _field(_enum(names), "")
 
 
-def message(cls: type[Message], *, required: bool = False, name: str = "") -> Any:
+def message(cls: type[Message], *, required: bool = False) -> Any:
     """A message, None where absent."""
-    return _field(_message(cls), None, required=required, name=name)
+    return _field(_message(cls), None, required=required)
 
 
 def raw() -> Any:
@@ -264,6 +263,6 @@ def message_map(cls: type[Message], *, key: Check | None = None, nulls: bool = T
     return _field(_map(_message(cls) if nulls else _not_null(_message(cls)), None, key), {})
 
 
-def whole_or_text(*, name: str = "") -> Any:
+def whole_or_text() -> Any:
     """Kubernetes' IntOrString: an int or a str, 0 where absent."""
-    return _field(_whole_or_text, 0, name=name)
+    return _field(_whole_or_text, 0)

@@ -27,6 +27,7 @@ from meshproxy.model.resource import Resource, WholeResource
 class Partial(Message):
     """A message of which only a part is read."""
 
+    PROTO: ClassVar[bool] = False
     STRICT: ClassVar[bool] = False
 
 
@@ -41,12 +42,13 @@ class ServicePort(Partial):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service(Resource):
+    PROTO: ClassVar[bool] = False
     STRICT: ClassVar[bool] = False
 
     type: str = enum("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
     external_name: str = text()
-    cluster_ip: str = text(name="clusterIP")
-    cluster_ips: tuple[str, ...] = texts(name="clusterIPs")
+    cluster_ip: str = text()
+    cluster_ips: tuple[str, ...] = texts()
     ports: tuple[ServicePort, ...] = messages(ServicePort)
     selector: Mapping[str, str] = text_map()
     publish_not_ready_addresses: bool = boolean()
@@ -146,7 +148,7 @@ class PodSpec(Partial):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodStatus(Partial):
-    pod_ip: str = text(name="podIP")
+    pod_ip: str = text()
     phase: str = text()
 
 
@@ -177,4 +179,5 @@ class Namespace(WholeResource):
 class Node(WholeResource):
     """Read for its name and labels (topology)."""
 
+    PROTO: ClassVar[bool] = False
     STRICT: ClassVar[bool] = False

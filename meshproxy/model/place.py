@@ -16,8 +16,13 @@ Mark = tuple[int, int]
 _RULE = re.compile(r"spec\.(?:http|tls|tcp)\[(\d+)\]")
 
 
+_IRREGULAR = {"meta": "metadata", "cluster_ip": "clusterIP", "cluster_ips": "clusterIPs", "pod_ip": "podIP"}
+
+
 def json_name(name: str) -> str:
-    """The proto JSON spelling of a field name: `without_headers` is `withoutHeaders`."""
+    """The written name of a field: `without_headers` is `withoutHeaders`, as proto JSON has it."""
+    if name in _IRREGULAR:
+        return _IRREGULAR[name]
     head, *rest = name.rstrip("_").split("_")
     return head + "".join(part[:1].upper() + part[1:] for part in rest)
 

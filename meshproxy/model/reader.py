@@ -53,12 +53,14 @@ Read = Callable[[Node, Spot], Any]
 class Message:
     """A message as written. `at` is its place; it counts for nothing when messages are compared.
 
-    ONE_OF names groups of fields of which one at most may be written. IGNORED names fields that are known and not
-    read; a class that is not STRICT ignores all it does not declare: Kubernetes kinds, of which a part is read.
+    ONE_OF names groups of fields of which one at most may be written. A PROTO message may be written with the
+    proto's names too (`export_to`). IGNORED names fields that are known and not read; a class that is not STRICT
+    ignores all it does not declare: Kubernetes kinds, of which a part is read.
     """
 
     ONE_OF: ClassVar[tuple[tuple[str, ...], ...]] = ()
     IGNORED: ClassVar[frozenset[str]] = frozenset()
+    PROTO: ClassVar[bool] = True
     STRICT: ClassVar[bool] = True
 
     at: Place = dataclasses.field(default=NOWHERE, compare=False, repr=False)
@@ -92,10 +94,11 @@ def _table(cls: type[Message]) -> _Table:
     for declared in dataclasses.fields(cls):
         if "read" not in declared.metadata:
             continue
-        read, check, needed, spelling = (declared.metadata[key] for key in ("read", "check", "required", "name"))
-        for name in (spelling,) if spelling else (json_name(declared.name), declared.name.rstrip("_")):
-            fields[name] = _Declared(declared.name, read, check, needed)
-        if needed:
+        entry = _Declared(declared.name, **declared.metadata)
+        fields[json_name(declared.name)] = entry
+        if cls.PROTO:
+            fields[declared.name.rstrip("_")] = entry
+        if entry.required:
             required.append(declared.name)
     table = _TABLES[cls] = _Table(fields, tuple(required), cls.rules is not Message.rules)
     return table
@@ -119,9 +122,8 @@ def read_message(cls: type[M], node: Node, at: Place, problems: list[Problem], *
             _read_field(declared, value, at, values, problems)
     elif value_kind(node) != "null":
         problems.append(at.error("", f"expected a mapping, got {shown(node)}"))
-    for name in table.required:
-        if name not in at.marks:
-            problems.append(at.error("", f"{json_name(name)} is required"))
+    missing = (name for name in table.required if name not in at.marks)
+    problems.extend(at.error("", f"{json_name(name)} is required") for name in missing)
     for group in cls.ONE_OF:
         given = [name for name in group if name in at.marks]
         if len(given) > 1:
@@ -138,10 +140,11 @@ def _read_field(declared: _Declared, value: Node, at: Place, values: dict[str, A
         return
     name = declared.attribute
     spot = Spot(at, name, None, problems)
-    if name in at.marks:
+    twice = name in at.marks
+    at.marks[name] = mark(value)
+    if twice:
         spot.wrong(f"{json_name(name)} is written in both spellings: keep one")
         return
-    at.marks[name] = mark(value)
     read = declared.read(value, spot)
     if read is not WRONG:
         values[name] = read

@@ -15,6 +15,7 @@ from meshproxy.model.reader import Message
 class Metadata(Message):
     """`metadata`, with the namespace filled in, and the `kind` and `api_version` that stand beside it."""
 
+    PROTO: ClassVar[bool] = False
     IGNORED: ClassVar[frozenset[str]] = frozenset(
         """deletionGracePeriodSeconds deletionTimestamp finalizers generateName generation managedFields
         ownerReferences resourceVersion selfLink uid""".split()
@@ -53,9 +54,11 @@ class Resource(Message):
 class Envelope(Message):
     """An object whose content is its spec."""
 
+    PROTO: ClassVar[bool] = False
+
     api_version: str = text(required=True)
     kind: str = text(required=True)
-    meta: Metadata | None = message(Metadata, required=True, name="metadata")
+    meta: Metadata | None = message(Metadata, required=True)
     spec: Node | None = raw()
     status: Node | None = raw()
 
@@ -64,6 +67,7 @@ class Envelope(Message):
 class WholeResource(Resource):
     """An object whose content stands beside its metadata."""
 
+    PROTO: ClassVar[bool] = False
     STRICT: ClassVar[bool] = False
 
-    meta: Metadata = message(Metadata, required=True, name="metadata")
+    meta: Metadata = message(Metadata, required=True)
