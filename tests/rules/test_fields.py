@@ -39,7 +39,7 @@ def message_name(cls: type[Message]) -> str:
 
 
 def field_name(declared: dataclasses.Field[Any]) -> str:
-    return declared.metadata["name"] or json_name(declared.name)
+    return json_name(declared.name)
 
 
 def subclasses(cls: type[Message]) -> Iterator[type[Message]]:
@@ -53,7 +53,7 @@ def declared_fields() -> set[Field]:
     return {
         (message_name(cls), field_name(declared))
         for cls in subclasses(Message)
-        if cls.__name__ not in ABSTRACT
+        if cls.__name__ not in ABSTRACT and cls.__module__.startswith("meshproxy.")
         for declared in dataclasses.fields(cls)
         if "read" in declared.metadata and declared.name != "meta"
     }
