@@ -13,7 +13,8 @@ CHUNKED = -1
 """As a content length: the length is not known, the body is chunked on the wire."""
 
 NO_FIELDS: dict[bytes, list[bytes]] = {}
-"""Shared and never changed."""
+NOTHING: list[bytes] = []
+"""Both are shared and never changed."""
 
 
 class Request:
@@ -26,7 +27,7 @@ class Request:
     """
 
     __slots__ = (
-        "_index",
+        "_names",
         "body",
         "complete",
         "content_length",
@@ -60,7 +61,7 @@ class Request:
         self.body: list[bytes] = []  # received, not yet taken
         self.complete = False
         self.trailers: Fields = []
-        self._index: dict[bytes, list[bytes]] | None = None
+        self._names: list[bytes] | None = None  # of `fields`, in lower case, once somebody asks
 
     @property
     def target(self) -> bytes:
@@ -72,21 +73,24 @@ class Request:
 
         Pseudo headers (`:method`, `:scheme`, `:authority`, `:path`) are answered too.
         """
-        index = self._index
-        if index is None:
-            index = self._index = self._indexed()
-        return index.get(name) or []
+        names = self._names
+        if names is None:
+            names = self._names = [pair[0].lower() for pair in self.fields]
+        if name in names:
+            return [pair[1] for pair, known in zip(self.fields, names, strict=True) if known == name]
+        if name in self.managed:
+            return self.managed[name]
+        pseudo = _PSEUDO.get(name)
+        return [getattr(self, pseudo)] if pseudo is not None else NOTHING
 
-    def _indexed(self) -> dict[bytes, list[bytes]]:
-        index: dict[bytes, list[bytes]] = {}
-        for name, value in self.fields:
-            index.setdefault(name.lower(), []).append(value)
-        index.update(self.managed)
-        index[b"host"] = index[b":authority"] = [self.host]
-        index[b":method"] = [self.method]
-        index[b":scheme"] = [self.scheme]
-        index[b":path"] = [self.target]
-        return index
+
+_PSEUDO = {
+    b"host": "host",
+    b":authority": "host",
+    b":method": "method",
+    b":scheme": "scheme",
+    b":path": "target",
+}
 
 
 class Response:
@@ -103,15 +107,13 @@ class Response:
         "content_length",
         "date",
         "fields",
-        "reason",
         "status",
         "trailers",
         "upgrade",
     )
 
-    def __init__(self, status: int, reason: bytes, fields: Fields) -> None:
+    def __init__(self, status: int, fields: Fields) -> None:
         self.status = status
-        self.reason = reason
         self.fields = fields
         self.content_length = 0
         self.announced_length: int | None = None

@@ -7,14 +7,14 @@ has what it waits for. There is no Task, no Future and no timer that a plain req
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
-from enum import Enum, auto
 from typing import Any
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.message import CHUNKED, Response
+from meshproxy.base.message import CHUNKED, Request, Response
 from meshproxy.plan.retry import Retry
 from meshproxy.proxy import forwarding, retries
+from meshproxy.proxy.client import Client
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.record import ExchangeRecord
 from meshproxy.proxy.reply import reply_to
@@ -26,16 +26,8 @@ from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.wire.http1_client import request_head
 from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
 
-
-class Wait(Enum):
-    """What a suspended exchange waits for."""
-
-    NOTHING = auto()
-    CONNECTION = auto()
-    HEAD = auto()
-    BODY = auto()
-    ALARM = auto()
-    TUNNEL = auto()
+# What a suspended exchange waits for. Plain numbers: an Enum's members cost a look-up each time.
+NOTHING, CONNECTION, HEAD, BODY, ALARM, TUNNEL = range(6)
 
 
 class _Pause:
@@ -50,47 +42,69 @@ PAUSE = _Pause()
 class Attempting(ExchangeRecord):
     """The part of an exchange that deals with its cluster."""
 
-    _context: Context
+    __slots__ = (
+        "_cluster",
+        "_context",
+        "_coroutine",
+        "_dial",
+        "_host",
+        "_picked",
+        "_replay",
+        "_request_sent",
+        "_service_began",
+        "_target",
+        "_timeout",
+        "_timeout_alarm",
+        "_try_alarm",
+        "_try_timeout",
+        "_waits",
+    )
+
     _coroutine: Coroutine[Any, None, None]
-    _waits = Wait.NOTHING
     _cluster: LiveCluster
-    _picked: LiveEndpoint | None = None  # counted as active, not yet reported as done
-    _dial: Dial | None = None
-    _service_began = 0.0
-    _timeout: float | None = None  # of the whole exchange, and its alarm
-    _timeout_alarm: Alarm | None = None
-    _try_alarm: Alarm | None = None
-    _target = b""
-    _host = b""
-    _request_sent = False
-    _replay: list[bytes] | None = None  # what has gone up of the body, while it can be sent again
+    _target: bytes
+    _host: bytes
+
+    def __init__(self, context: Context, client: Client, request: Request) -> None:
+        super().__init__(client, request)
+        self._context = context
+        self._waits = NOTHING
+        self._picked: LiveEndpoint | None = None  # counted as active, not yet reported as done
+        self._dial: Dial | None = None
+        self._service_began = 0.0
+        self._timeout: float | None = None  # of the whole exchange, and its alarm
+        self._timeout_alarm: Alarm | None = None
+        self._try_timeout: float | None = None
+        self._try_alarm: Alarm | None = None
+        self._request_sent = False
+        self._replay: list[bytes] | None = None  # what has gone up of the body, while it can be sent again
 
     # ---- the wheel
 
     def _resume(self) -> None:
-        self._waits = Wait.NOTHING
+        self._waits = NOTHING
         try:  # noqa: SIM105 (a suppress costs a fifth of a microsecond)
             self._coroutine.send(None)
         except StopIteration:
             pass
 
     def _throw(self, error: ProxyError) -> None:
-        if self._waits is Wait.NOTHING:
+        if self._waits is NOTHING:
             return  # it has ended, or is at it
-        self._waits = Wait.NOTHING
+        self._waits = NOTHING
         try:  # noqa: SIM105
             self._coroutine.throw(error)
         except StopIteration:
             pass
 
     def _on_alarm(self) -> None:
-        if self._waits is Wait.ALARM:
+        if self._waits is ALARM:
             self._resume()
 
     async def _sleep(self, seconds: float) -> None:
         alarm = self._context.timer.after(seconds, self._on_alarm)
         try:
-            self._waits = Wait.ALARM
+            self._waits = ALARM
             await PAUSE
         finally:
             alarm.cancel()
@@ -114,7 +128,7 @@ class Attempting(ExchangeRecord):
                 reader = connection.reader
                 self._send_request(connection)
                 while reader.response is None:
-                    self._waits = Wait.HEAD
+                    self._waits = HEAD
                     await PAUSE
                 response = reader.response
                 self.upstream_service_time = clock.monotonic() - self._service_began
@@ -171,13 +185,13 @@ class Attempting(ExchangeRecord):
         within = self._cluster.plan.connect_timeout
         dial = self._dial = Dial(endpoint, within, self._context.upstream_opened, self._on_dialled)
         while not dial.finished:
-            self._waits = Wait.CONNECTION
+            self._waits = CONNECTION
             await PAUSE
         self._dial = None
         return dial.result()
 
     def _on_dialled(self) -> None:
-        if self._waits is Wait.CONNECTION:
+        if self._waits is CONNECTION:
             self._resume()
 
     def _drop_attempt(self, failure: Kind | None) -> None:
@@ -222,7 +236,7 @@ class Attempting(ExchangeRecord):
         connection.transport.write(head)
         if request.content_length:
             self._send_body(connection)
-        if request.complete:
+        if self._try_timeout is not None and request.complete:
             self._arm_try_timeout()
 
     def _send_body(self, connection: UpstreamConnection) -> None:
@@ -250,13 +264,13 @@ class Attempting(ExchangeRecord):
     def on_request_data(self) -> None:
         """More of the request's body is there, or its end."""
         request = self.request
-        if self.connection is not None and self._waits in (Wait.HEAD, Wait.BODY):
+        if self.connection is not None and self._waits in (HEAD, BODY):
             self._send_body(self.connection)
         elif sum(map(len, request.body)) > self._context.options.high_water:
             self.client.pause_reading()
         if request.complete:
             self._arm_timeout()
-            if self._waits is Wait.HEAD:
+            if self._waits is HEAD:
                 self._arm_try_timeout()
 
     def on_request_broken(self, error: ProxyError) -> None:
@@ -273,14 +287,11 @@ class Attempting(ExchangeRecord):
         self._throw(ProxyError(Kind.RESPONSE_TIMEOUT, Side.UPSTREAM, "no whole response within the route's time-out"))
 
     def _arm_try_timeout(self) -> None:
-        retry = self.route.retry if self.route is not None else None
-        if retry is None or retry.per_try_timeout is None or self._try_alarm is not None:
-            return
-        if self._timeout is None or retry.per_try_timeout < self._timeout:
-            self._try_alarm = self._context.timer.after(retry.per_try_timeout, self._on_try_timeout)
+        if self._try_timeout is not None and self._try_alarm is None:
+            self._try_alarm = self._context.timer.after(self._try_timeout, self._on_try_timeout)
 
     def _on_try_timeout(self) -> None:
-        if self._waits is Wait.HEAD:
+        if self._waits is HEAD:
             self._throw(ProxyError(Kind.PER_TRY_TIMEOUT, Side.UPSTREAM, "no response within the time of one try"))
 
     # ---- told by the upstream connection

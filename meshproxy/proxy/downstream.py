@@ -155,7 +155,9 @@ class Downstream(asyncio.Protocol):
         if not request.complete:
             self._discarding = request
         self.idle_since = self._proxy.now
-        self._advance()
+        reader = self._reader
+        if reader.requests or self._paused or self._discarding is not None or reader.error is not None:
+            self._advance()
 
     def _close_gently(self, request: Request) -> None:
         """Closes when what is written has gone out. A client that may still send is not reset under its answer: its

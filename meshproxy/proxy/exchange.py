@@ -16,7 +16,7 @@ from meshproxy.base.message import CHUNKED, Request, Response
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.route import Destination, Forward, Route
 from meshproxy.proxy import forwarding, heads, local, retries
-from meshproxy.proxy.attempt import PAUSE, Attempting, Wait
+from meshproxy.proxy.attempt import BODY, HEAD, NOTHING, PAUSE, TUNNEL, Attempting
 from meshproxy.proxy.client import Client
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.reply import Reply, reply_to
@@ -33,19 +33,18 @@ _JOIN_BELOW = 16 * 1024
 class Exchange(Attempting):
     """Start it; it ends by `client.exchange_done`. The `on_…` methods are called by its two connections."""
 
-    _begun = False  # a response head has gone to the client
-    _interim_sent = False
-    _cors_origin: bytes | None = None
-    _destination: Destination | None = None
+    __slots__ = ("_begun", "_cors_origin", "_destination", "_interim_sent", "_listener", "_live", "_start", "keep")
 
     def __init__(self, context: Context, client: Client, request: Request, listener: str) -> None:
-        self._context = context
+        super().__init__(context, client, request)
         self._live = context.live
         self._listener = context.live.listeners.get(listener)
-        self.client = client
-        self.request = request
-        self.keep = request.keep_alive
+        self._destination: Destination | None = None
+        self._cors_origin: bytes | None = None
+        self._begun = False  # a response head has gone to the client
+        self._interim_sent = False
         self._start = clock.monotonic()
+        self.keep = request.keep_alive
 
     def start(self) -> None:
         self._coroutine = self._run()
@@ -90,7 +89,7 @@ class Exchange(Attempting):
         if response.upgrade is not None:
             await self._tunnel()
         while not response.complete:
-            self._waits = Wait.BODY
+            self._waits = BODY
             await PAUSE
 
     def _find_route(self) -> Route:
@@ -141,9 +140,16 @@ class Exchange(Attempting):
         self.upstream_fields = fields
         if request.content_length and (request.method in retries.IDEMPOTENT or retries.needs_replay(route.retry)):
             self._replay = []
-        self._timeout = route.timeout
-        if request.complete:
-            self._arm_timeout()
+        if route.timeout is not None:
+            self._timeout = route.timeout
+            if request.complete:
+                self._arm_timeout()
+        if route.retry is not None and route.retry.per_try_timeout is not None:
+            self._try_timeout = self._time_of_a_try(route.retry.per_try_timeout)
+
+    def _time_of_a_try(self, per_try: float) -> float | None:
+        """A time per try that is not shorter than the whole is ignored."""
+        return per_try if self._timeout is None or per_try < self._timeout else None
 
     def _value(self, command: str, argument: str) -> bytes:
         return value_of(self, command, argument)
@@ -167,7 +173,7 @@ class Exchange(Attempting):
         if self.client.blocked and self.connection is not None:
             self.connection.pause_reading(True)
         self._write_head(response, fields)
-        if response.content_length and (response.body or response.complete):
+        if response.body or response.content_length == CHUNKED:
             self._relay(response)
 
     def _write_head(self, response: Response, fields: Fields) -> None:
@@ -175,7 +181,7 @@ class Exchange(Attempting):
         if self._context.draining or (not request.complete and request.expects_continue and not self._interim_sent):
             self.keep = False  # in the second case nobody can tell whether the body will still come
         framing = heads.response_framing(request, response, keep=self.keep)
-        head = response_head(b"HTTP/1.1", response.status, response.reason, fields, framing)
+        head = response_head(response.status, fields, framing)
         self.status = response.status
         self.response_fields = fields
         self._begun = True
@@ -207,14 +213,14 @@ class Exchange(Attempting):
         for head in interim:
             if self.request.version == b"HTTP/1.1" and not self._begun:
                 self._interim_sent = True
-                self.client.transport.write(response_head(b"HTTP/1.1", head.status, head.reason, head.fields, b""))
+                self.client.transport.write(response_head(head.status, head.fields, b""))
 
     async def _tunnel(self) -> None:
         """The upgrade was accepted: bytes both ways until both sides are done."""
         connection = self.connection
         assert connection is not None
         self.keep = False
-        self._waits = Wait.TUNNEL
+        self._waits = TUNNEL
         held = self.client.take_held()
         tunnel = Tunnel(self.client.transport, connection.transport, self._on_tunnel_ended)
         tunnel.start(held, connection.reader.tunnel)
@@ -224,7 +230,7 @@ class Exchange(Attempting):
         self.bytes_sent += tunnel.bytes_down
 
     def _on_tunnel_ended(self) -> None:
-        if self._waits is Wait.TUNNEL:
+        if self._waits is TUNNEL:
             self._resume()
 
     # ---- answers of our own
@@ -283,7 +289,7 @@ class Exchange(Attempting):
         context.metrics.observe(self, self.route.service if self.route is not None else "")
         if context.access_log is not None:
             context.access_log.log(self)
-        self._waits = Wait.NOTHING
+        self._waits = NOTHING
         self.client.exchange_done(keep=self.keep)
 
     # ---- told by the two connections
@@ -298,9 +304,9 @@ class Exchange(Attempting):
         response = reader.response
         if response is None:
             return
-        if self._waits is Wait.HEAD:
+        if self._waits is HEAD:
             self._resume()
-        elif self._waits is Wait.BODY:
+        elif self._waits is BODY:
             self._relay(response)
             if response.complete:
                 self._resume()
@@ -315,5 +321,5 @@ class Exchange(Attempting):
 
     def on_idle(self) -> None:
         """Nothing has moved for the stream's idle time-out."""
-        if self._waits is not Wait.TUNNEL:
+        if self._waits is not TUNNEL:
             self._throw(ProxyError(Kind.STREAM_IDLE, Side.LOCAL, "nothing moved for too long"))

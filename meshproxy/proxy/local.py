@@ -7,41 +7,8 @@ from meshproxy.base.headers import Fields, first
 from meshproxy.base.message import Request, Response
 from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
-from meshproxy.plan.rewrite import DirectResponse, Redirect
-from meshproxy.proxy.heads import location
+from meshproxy.plan.rewrite import DirectResponse, Redirect, location
 from meshproxy.proxy.reply import Reply
-
-_REASONS = {
-    200: b"OK",
-    201: b"Created",
-    202: b"Accepted",
-    204: b"No Content",
-    301: b"Moved Permanently",
-    302: b"Found",
-    303: b"See Other",
-    304: b"Not Modified",
-    307: b"Temporary Redirect",
-    308: b"Permanent Redirect",
-    400: b"Bad Request",
-    401: b"Unauthorized",
-    403: b"Forbidden",
-    404: b"Not Found",
-    405: b"Method Not Allowed",
-    408: b"Request Timeout",
-    409: b"Conflict",
-    410: b"Gone",
-    414: b"URI Too Long",
-    417: b"Expectation Failed",
-    418: b"I'm a teapot",
-    429: b"Too Many Requests",
-    431: b"Request Header Fields Too Large",
-    500: b"Internal Server Error",
-    501: b"Not Implemented",
-    502: b"Bad Gateway",
-    503: b"Service Unavailable",
-    504: b"Gateway Timeout",
-    505: b"HTTP Version Not Supported",
-}
 
 
 def response(reply: Reply, request: Request) -> Response:
@@ -51,7 +18,7 @@ def response(reply: Reply, request: Request) -> Response:
         fields.append((b"content-type", b"text/plain"))
     if reply.overloaded:
         fields.append((b"x-envoy-overloaded", b"true"))
-    answer = Response(reply.status, _REASONS.get(reply.status, b"Unknown"), fields)
+    answer = Response(reply.status, fields)
     answer.complete = True
     if reply.status not in (204, 304):
         answer.announced_length = len(reply.body)

@@ -6,6 +6,8 @@ kind UPSTREAM_PROTOCOL, raised by `feed` or `eof`; what is left then is a connec
 
 from __future__ import annotations
 
+from typing import Any
+
 import httptools
 
 from meshproxy.base.errors import Kind, ProxyError, Side
@@ -22,7 +24,6 @@ from meshproxy.wire.http1_framing import (
     is_chunked,
     nominated,
 )
-
 
 _SPECIAL = FRAMING | MANAGED_RESPONSE
 
@@ -49,12 +50,11 @@ class ResponseReader:
         self._until_eof = False
         self._raw = 0
         self._size = 0  # bytes fed since the head began
-        self._reason = b""
+        self._is_1_1 = False  # the status line of this response says HTTP/1.1
         self._fields: Fields = []
-        self._special: Fields = []
+        self._special: dict[bytes, list[bytes]] = {}
         self._chunks = 0
-        self._trimmed = True
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
 
     def close(self) -> None:
         """Breaks the cycle between this reader and its parser."""
@@ -85,17 +85,15 @@ class ResponseReader:
             if not data:
                 return
         if not self._expecting:
-            self.reusable = False
-            response = self.response
-            if response is not None and response.upgrade is not None:
-                self.tunnel.append(data)
+            self._feed_unasked(data)
             return
-        response = self.response
-        taken = sum(map(len, response.body)) if response is not None else 0
-        if response is None:
+        taken = 0
+        if self.response is None:
+            if not self._size:
+                self._is_1_1 = data.startswith(b"HTTP/1.1 ")
             self._size += len(data)
-        if (b" \r" in data or b"\t\r" in data or data[:1] == b"\r") and self._trimmed:
-            self._trimmed = False
+        else:
+            taken = sum(map(len, self.response.body))
         self._chunks = 0
         try:
             self._parser.feed_data(data)
@@ -110,6 +108,11 @@ class ResponseReader:
             self.reusable = False  # the answer itself was whole; what came behind it reaches no one
         if self._expecting:
             self._watch(len(data), taken)
+
+    def _feed_unasked(self, data: bytes) -> None:
+        self.reusable = False
+        if self.response is not None and self.response.upgrade is not None:
+            self.tunnel.append(data)
 
     def _feed_raw(self, data: bytes) -> bytes:
         """Body bytes of known length; gives back what lies behind them."""
@@ -161,46 +164,66 @@ class ResponseReader:
         if not self._expecting:
             self.reusable = False
 
-    def on_status(self, reason: bytes) -> None:
-        self._reason += reason
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._trimmed:
-            value = value.rstrip(b" \t")
-        if name.lower() in _SPECIAL:
-            self._special.append((name, value))
+        value = value.rstrip(b" \t")
+        lower = name.lower()
+        if lower in _SPECIAL:
+            self._special.setdefault(lower, []).append(value)
         else:
             self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
-        fields, special, reason = self._fields, self._special, self._reason
-        self._fields, self._special, self._reason = [], [], b""
+        fields, special = self._fields, self._special
+        self._fields, self._special = [], {}
         if not self._expecting:
             return
         parser = self._parser
         status: int = parser.get_status_code()
-        count = len(fields) + len(special)
-        if count > MAX_FIELDS or self._size > MAX_HEAD and _size_of(fields) + _size_of(special) > MAX_HEAD:
+        if len(fields) > MAX_FIELDS or (self._size > MAX_HEAD and _size_of(fields) > MAX_HEAD):
             raise _fault(f"the response head is larger than 60 KiB or has more than {MAX_FIELDS} fields")
         if not 100 <= status <= 599:
             raise _fault(f"status {status}")
-        response = Response(status, reason, fields)
-        if len(special) == 1 and special[0][0].lower() == b"content-length":
-            response.announced_length = response.content_length = int(special[0][1])
-            self._until_eof = False
-        else:
-            self._read_special(response, special)
+        response = Response(status, fields)
+        keep_alive: bool = parser.should_keep_alive()
+        self._read_framing(response, special)
         if status < 200 and status != 101:
             response.complete = True
             self.informational.append(response)
+            self._is_1_1 = False
             return
-        if not parser.should_keep_alive():
+        if not keep_alive:
             self.reusable = False
         self.response = response
         if self._head_only or status in (204, 304):
             self._end_without_body(response)
         elif status == 101:
             self._accept_upgrade(response, special)
+
+    def _read_framing(self, response: Response, special: dict[bytes, list[bytes]]) -> None:
+        if b"date" in special:
+            response.date = special[b"date"][0]
+        lengths = special.get(b"content-length")
+        codings = special.get(b"transfer-encoding")
+        if not self._is_1_1:
+            self._check_version(codings)
+        if b"connection" in special and (dropped := nominated(b",".join(special[b"connection"]))):
+            response.fields[:] = [pair for pair in response.fields if pair[0].lower() not in dropped]
+        self._until_eof = False
+        if lengths is not None:
+            response.announced_length = response.content_length = int(lengths[0])
+        elif codings is not None and is_chunked(codings, b"HTTP/1.1", Side.UPSTREAM):
+            response.content_length = CHUNKED
+        elif response.status >= 200:
+            self._until_eof = True
+            response.content_length = CHUNKED
+
+    def _check_version(self, codings: list[bytes] | None) -> None:
+        """Where the status line was not seen to begin with HTTP/1.1: an older version, a split or a second head."""
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise _fault(f"HTTP/{version}")
+        if codings is not None and version == "1.0":
+            raise _fault("Transfer-Encoding in HTTP/1.0")
 
     def _end_without_body(self, response: Response) -> None:
         """HEAD, 204, 304: there is no body, whatever the fields say. The parser cannot be told of HEAD."""
@@ -211,36 +234,14 @@ class ResponseReader:
         if parser_waits:
             self._parser = None
 
-    def _accept_upgrade(self, response: Response, special: Fields) -> None:
+    def _accept_upgrade(self, response: Response, special: dict[bytes, list[bytes]]) -> None:
         if self._upgrade is None:
             raise _fault("101 without being asked")
-        response.upgrade = next((value for name, value in special if name.lower() == b"upgrade"), b"")
+        response.upgrade = special.get(b"upgrade", [b""])[0]
         response.content_length = 0
         response.complete = True
         self.reusable = False
         self._expecting = False
-
-    def _read_special(self, response: Response, special: Fields) -> None:
-        by_name: dict[bytes, list[bytes]] = {}
-        for name, value in special:
-            by_name.setdefault(name.lower(), []).append(value)
-        version = self._parser.get_http_version()
-        if version not in ("1.1", "1.0"):
-            raise _fault(f"HTTP/{version}")
-        chunked = is_chunked(
-            by_name.get(b"transfer-encoding", []), b"HTTP/1.1" if version == "1.1" else b"HTTP/1.0", Side.UPSTREAM
-        )
-        lengths = by_name.get(b"content-length")
-        self._until_eof = not chunked and not lengths and response.status >= 200
-        if chunked or self._until_eof:
-            response.content_length = CHUNKED
-        elif lengths:
-            response.announced_length = response.content_length = int(lengths[0])
-        response.date = by_name.get(b"date", [None])[0]
-        if connection := by_name.get(b"connection"):
-            dropped = nominated(b",".join(connection))
-            if dropped:
-                response.fields[:] = [pair for pair in response.fields if pair[0].lower() not in dropped]
 
     def on_body(self, data: bytes) -> None:
         response = self.response
@@ -258,7 +259,7 @@ class ResponseReader:
             return
         if self._fields or self._special:
             response.trailers = self._fields
-            self._fields, self._special = [], []
+            self._fields, self._special = [], {}
             check_trailers(response.trailers, Side.UPSTREAM)
         response.complete = True
         self._expecting = False

@@ -31,6 +31,9 @@ _NEVER_NOMINATED = frozenset(
 )
 _NEVER_NOMINATED_PREFIXES = (b"x-forwarded-", b"x-envoy-")
 
+_PLAIN_CONNECTION = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
+_NOTHING: frozenset[bytes] = frozenset()
+
 _HOST_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _join_pair = b": ".join
@@ -60,6 +63,8 @@ def last_chunk(trailers: Fields) -> bytes:
 
 def nominated(connection: bytes) -> frozenset[bytes]:
     """The fields, in lower case, that a Connection value takes out of the message."""
+    if connection in _PLAIN_CONNECTION:
+        return _NOTHING
     return frozenset(
         name
         for name in listed(connection)

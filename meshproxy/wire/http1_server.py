@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from http import HTTPStatus
+from typing import Any
 
 import httptools
 
@@ -36,6 +38,7 @@ _METHOD = re.compile(rb"\s*[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ")
 _OTHER_PROTOCOL = re.compile(rb" (?:RTSP|ICE)/[0-9]\.[0-9]\r?$")
 #: A head that puts a fresh parser into the state "reading a body of this framing".
 _PRIMER = b"POST / HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n"
+_NONE: list[bytes] = []
 
 
 def _fault(kind: Kind, cause: str) -> ProxyError:
@@ -59,12 +62,13 @@ class RequestReader:
         self._raw = 0  # bytes of the current body that bypass the parser
         self._url = b""
         self._fields: Fields = []
-        self._special: Fields = []
+        self._special: dict[bytes, list[bytes]] = {}
         self._head_size = 0
-        self._trimmed = True
         self._priming = False
         self._chunks = 0
-        self._parser = httptools.HttpRequestParser(self)
+        self._body_size = 0  # of the current request, before this feed
+        self._completed = False  # a message has ended in this feed
+        self._parser: Any = httptools.HttpRequestParser(self)
 
     def close(self) -> None:
         """Breaks the cycle between this reader and its parser, so that no garbage collection is needed."""
@@ -111,13 +115,14 @@ class RequestReader:
         return data
 
     def _parse(self, data: bytes) -> None:
-        if (b" \r" in data or b"\t\r" in data or data[:1] == b"\r") and self._trimmed:
-            self._trimmed = False
-        if b" RTSP/" in data or b" ICE/" in data:
+        eol = data.find(b"\r")
+        if data[eol - 8 : eol - 3] != b"HTTP/" and (b" RTSP/" in data or b" ICE/" in data):
             self._refuse_other_protocols(data)
         current = self._current
-        taken = sum(map(len, current.body)) if current is not None else 0
+        if current is not None:
+            self._body_size = sum(map(len, current.body))
         self._chunks = 0
+        self._completed = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -125,12 +130,17 @@ class RequestReader:
         except httptools.HttpParserError as error:
             self._explain(error, data)
         if self._current is not None:
-            self._watch_body(len(data), self._current, taken if current is self._current else 0)
-        elif self.mid_head:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD:
-                kind = Kind.HEADERS_TOO_LARGE if self._fields or self._special else Kind.URI_TOO_LONG
-                raise _fault(kind, "the request head is larger than 60 KiB")
+            self._watch_body(len(data), self._current, self._body_size if current is self._current else 0)
+        elif not self._completed or self._url or self._fields or self._special:
+            self._watch_head(len(data))
+
+    def _watch_head(self, size: int) -> None:
+        """A head has begun; it must not go on for ever."""
+        self.mid_head = True
+        self._head_size += size
+        if self._head_size > MAX_HEAD:
+            kind = Kind.HEADERS_TOO_LARGE if self._fields or self._special else Kind.URI_TOO_LONG
+            raise _fault(kind, "the request head is larger than 60 KiB")
 
     def _watch_body(self, size: int, request: Request, taken: int) -> None:
         """A long body leaves the parser; a chunked one must not hide endless chunk lines."""
@@ -154,7 +164,7 @@ class RequestReader:
         cause = error.__context__
         if isinstance(cause, ProxyError):
             raise cause
-        if self.requests and self.requests[-1].complete and not self.requests[-1].keep_alive or self.finished:
+        if (self.requests and self.requests[-1].complete and not self.requests[-1].keep_alive) or self.finished:
             self.finished = True  # bytes behind "Connection: close": the request before them stands
             return
         if isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(data):
@@ -207,32 +217,26 @@ class RequestReader:
 
     # ---- httptools' callbacks
 
-    def on_message_begin(self) -> None:
-        if not self._priming:
-            self.mid_head = True
-
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._trimmed:
-            value = value.rstrip(b" \t")
-        if name.lower() in _SPECIAL:
-            self._special.append((name, value))
+        value = value.rstrip(b" \t")
+        lower = name.lower()
+        if lower in _SPECIAL:
+            self._special.setdefault(lower, []).append(value)
         else:
             self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._priming:
-            self._url, self._fields, self._special = b"", [], []
+            self._url, self._fields, self._special = b"", [], {}
             return
         fields, special, url = self._fields, self._special, self._url
-        self._fields, self._special, self._url = [], [], b""
+        self._fields, self._special, self._url = [], {}, b""
         self.mid_head = False
         self._head_size = 0
-        count = len(fields) + len(special)
-        size = len(url) + sum([len(name) + len(value) for name, value in fields]) + 4 * count
-        if count > MAX_FIELDS or size > MAX_HEAD:
+        if len(fields) + len(special) > MAX_FIELDS or len(url) + _size_of(fields) > MAX_HEAD:
             kind = Kind.URI_TOO_LONG if len(url) > MAX_HEAD else Kind.HEADERS_TOO_LARGE
             raise _fault(kind, f"the request head is larger than 60 KiB or has more than {MAX_FIELDS} fields")
         parser = self._parser
@@ -242,11 +246,12 @@ class RequestReader:
         path, query, authority = split_target(url, method)
         request = Request(method, path, query, b"", fields)
         request.keep_alive = parser.should_keep_alive()
-        if len(special) == 1 and request.keep_alive and special[0][0].lower() == b"host":
-            request.host = special[0][1]  # HTTP/1.1 and nothing special: the plain case
+        hosts = special.get(b"host", _NONE)
+        if len(hosts) == 1:
+            request.host = hosts[0]
             if not valid_host(request.host):
                 raise _fault(Kind.BAD_REQUEST, "the Host field is not valid")
-        else:
+        if len(special) > 1 or not hosts or not request.keep_alive:
             self._read_special(request, special)
         if authority is not None:
             if not valid_host(authority):
@@ -255,22 +260,17 @@ class RequestReader:
         self._current = request
         self.requests.append(request)
 
-    def _read_special(self, request: Request, special: Fields) -> None:
-        """Everything that decides about framing and about the connection."""
-        by_name: dict[bytes, list[bytes]] = {}
-        for name, value in special:
-            by_name.setdefault(name.lower(), []).append(value)
+    def _read_special(self, request: Request, by_name: dict[bytes, list[bytes]]) -> None:
+        """Everything that decides about framing and about the connection, where it is not the plain case:
+        HTTP/1.1, kept alive, one Host and nothing else."""
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             kind = Kind.BAD_REQUEST if version == "0.9" else Kind.VERSION_NOT_SUPPORTED
             raise _fault(kind, f"HTTP/{version}")
         request.version = b"HTTP/1.1" if version == "1.1" else b"HTTP/1.0"
-        hosts = by_name.get(b"host", [])
-        if len(hosts) > 1 or (not hosts and version == "1.1"):
+        hosts = len(by_name.get(b"host", _NONE))
+        if hosts > 1 or (not hosts and version == "1.1"):
             raise _fault(Kind.BAD_REQUEST, "exactly one Host field is required")
-        request.host = hosts[0] if hosts else b""
-        if hosts and not valid_host(request.host):
-            raise _fault(Kind.BAD_REQUEST, "the Host field is not valid")
         if is_chunked(by_name.get(b"transfer-encoding", []), request.version, Side.DOWNSTREAM):
             request.content_length = CHUNKED
         elif lengths := by_name.get(b"content-length"):
@@ -311,12 +311,25 @@ class RequestReader:
             return
         if self._fields or self._special:
             request.trailers = self._fields
-            self._fields, self._special = [], []
+            self._fields, self._special = [], {}
             check_trailers(request.trailers, Side.DOWNSTREAM)
         request.complete = True
+        self._completed = True
         self._current = None
 
 
-def response_head(version: bytes, status: int, reason: bytes, fields: Fields, tail: bytes) -> bytes:
+def _size_of(fields: Fields) -> int:
+    return sum([len(name) + len(value) + 4 for name, value in fields])
+
+
+#: Envoy's words for a status, whatever the upstream's were (`common/http/codes.cc`).
+_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus} | {
+    413: b"HTTP/1.1 413 Payload Too Large",
+    418: b"HTTP/1.1 418 Unknown",
+}
+
+
+def response_head(status: int, fields: Fields, tail: bytes) -> bytes:
     """The bytes of a response head. `tail`: ready-made lines, each with its CRLF."""
-    return head_bytes(b"%b %d %b" % (version, status, reason), fields, tail)
+    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown" % status
+    return head_bytes(line, fields, tail)

@@ -24,6 +24,8 @@ def _bad(cause: str) -> ProxyError:
 
 def split_target(target: bytes, method: bytes) -> tuple[bytes, bytes | None, bytes | None]:
     """(normalized path, query or None, authority of an absolute-form target or None)."""
+    if not target.translate(None, _PLAIN) and target[:1] == b"/" and b"/." not in target:
+        return target, None, None
     authority = None
     if target[:1] != b"/":
         if target == b"*":
