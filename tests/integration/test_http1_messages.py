@@ -261,9 +261,7 @@ def test_an_answer_that_can_have_no_body_ends_with_its_head(upstream: Service, s
 
 
 def test_a_304_keeps_the_length_it_announces(upstream: Service) -> None:
-    upstream.respond(
-        lambda peer, seen: peer.send(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\n\r\n"), echo
-    )
+    upstream.respond(lambda peer, seen: peer.send(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\n\r\n"), echo)
     with upstream.connect() as client:
         assert client.get(upstream.host).get("content-length") in ("77", None)
         assert client.get(upstream.host, "/next").json["target"] == "/next"

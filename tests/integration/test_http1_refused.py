@@ -161,6 +161,10 @@ ENVOY_PASSES = frozenset(
         "tab for a blank",
         "userinfo in absolute form",
         "bare LF",
+        "LF for CRLF after the data",
+        "data longer than the size",
+        "bare LF at the end",
+        "folded trailer",
     )
 )
 
@@ -208,7 +212,7 @@ def test_equal_lengths_twice_are_one_or_refused(upstream: Service) -> None:
         assert reply.status == 400 or reply.json["body"] == 5
 
 
-@pytest.mark.parametrize("spelling", ["chunked", "Chunked", "CHUNKED", " chunked \t"])
+@pytest.mark.parametrize("spelling", ["chunked", "Chunked", "CHUNKED", "  chunked  "])
 def test_plain_chunked_is_accepted_in_any_case(upstream: Service, spelling: str) -> None:
     with upstream.connect() as client:
         client.send(post(upstream.host, f"Transfer-Encoding: {spelling}\r\n".encode()), chunked(b"hello"))
@@ -377,7 +381,9 @@ def test_many_extensions_on_tiny_chunks_are_refused_or_served_whole(upstream: Se
 def test_too_many_trailers_are_refused(upstream: Service, shape: str) -> None:
     """16 KiB and 100 fields; Envoy's limit is that of the head."""
     size = 17 * KIB if SUBJECT != "envoy" else 61 * KIB
-    trailers = b"X-Big: " + b"x" * size + b"\r\n" if shape == "large" else b"".join(b"X-%d: y\r\n" % i for i in range(101))
+    trailers = (
+        b"X-Big: " + b"x" * size + b"\r\n" if shape == "large" else b"".join(b"X-%d: y\r\n" % i for i in range(101))
+    )
     with upstream.connect() as client:
         client.send(post(upstream.host, b"Transfer-Encoding: chunked\r\n"), chunked(b"hello", trailers=trailers))
         refused(client, 400, 431)

@@ -82,7 +82,10 @@ class Peer:
 
     def request(self) -> Seen:
         """The next request with its body."""
-        seen = self.head()
+        return self.body(self.head())
+
+    def body(self, seen: Seen) -> Seen:
+        """The rest of the request whose head was read."""
         while not isinstance(event := self._event(), h11.EndOfMessage):
             assert isinstance(event, h11.Data), event
             seen.body += bytes(event.data)

@@ -1,11 +1,12 @@
 """Waiting for what another thread or process will do, without a fixed sleep."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-PATIENCE = 10.0
+PATIENCE = float(os.environ.get("MESHPROXY_TEST_PATIENCE", "10"))
 
 
 def eventually(probe: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
