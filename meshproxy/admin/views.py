@@ -32,6 +32,8 @@ async def answer(service: Service, method: str, target: str) -> Answer:
     path, _, query = target.partition("?")
     if path in _CHANGING or method not in ("GET", "HEAD"):
         return Answer(405, f"Method {method} not allowed: this only shows things\n")
+    if path == _EXPLAIN:
+        return await _explain(service, query)
     found = _VIEWS.get(path)
     if found is None:
         return Answer(404, f"nothing at {path}; these are:\n{_help()}")
@@ -97,10 +99,17 @@ async def _prometheus(service: Service, _as_json: bool) -> Answer:
     return Answer(200, await _gathered(render(service.stats)), "text/plain; version=0.0.4; charset=utf-8")
 
 
+async def _explain(service: Service, query: str) -> Answer:
+    from meshproxy.admin.explain import explained  # needed only here
+
+    return Answer(*await explained(service, query))
+
+
 async def _show_help(_service: Service, _as_json: bool) -> Answer:
     return Answer(200, _help())
 
 
+_EXPLAIN = "/explain"
 View = Callable[[Service, bool], Awaitable[Answer]]
 _VIEWS: dict[str, tuple[View, str]] = {
     "/ready": (_ready, "200 LIVE while it serves, else 503"),
@@ -130,7 +139,9 @@ _CHANGING = frozenset(
 
 
 def _help() -> str:
-    return "".join(f"  {path}: {about}\n" for path, (_, about) in _VIEWS.items())
+    return "".join(f"  {path}: {about}\n" for path, (_, about) in _VIEWS.items()) + (
+        f"  {_EXPLAIN}: what becomes of a request (?url=…&method=…&header=name: value&gateway=…&format=json)\n"
+    )
 
 
 async def _gathered(pieces: Iterator[str]) -> str:

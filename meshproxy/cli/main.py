@@ -15,6 +15,7 @@ OK, FAILURE, USAGE, CONFIG, CANNOT_BIND, FINDINGS = 0, 1, 64, 65, 69, 79
 
 _VERBS = {
     "run": ("meshproxy.cli.run", "serve the configuration"),
+    "explain": ("meshproxy.cli.explain", "say what becomes of one request, and why"),
     "check": ("meshproxy.cli.check", "find what is wrong or suspicious, from files alone"),
     "routes": ("meshproxy.cli.tables", "print the routes of the compiled configuration"),
     "clusters": ("meshproxy.cli.tables", "print its clusters"),
@@ -38,6 +39,7 @@ Serves, explains, tests and checks Istio traffic-management YAML, without a clus
 examples:
   meshproxy demo
   meshproxy check config/
+  meshproxy explain -f config/ -H 'end-user: jason' http://reviews:9080/
   meshproxy run -f config/ --map reviews:v2=127.0.0.1:9082
   meshproxy routes -f config/
 

@@ -84,8 +84,8 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", metavar="K=V,…", type=labels, default=(), help="our labels, for selectors")
 
 
-def add_addresses(parser: argparse.ArgumentParser) -> None:
-    """What shapes listeners and endpoints beside the YAML."""
+def add_maps(parser: argparse.ArgumentParser) -> None:
+    """`--map`: endpoints on a laptop."""
     parser.add_argument(
         "--map",
         metavar="HOST[:SUBSET]=ADDR:PORT[,…]",
@@ -94,6 +94,11 @@ def add_addresses(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="endpoints of a service, in place of any other; repeatable",
     )
+
+
+def add_addresses(parser: argparse.ArgumentParser) -> None:
+    """What shapes listeners and endpoints beside the YAML."""
+    add_maps(parser)
     parser.add_argument(
         "--bind",
         metavar="GATEWAYPORT=HOST:PORT",

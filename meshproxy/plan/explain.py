@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshproxy.base.message import Request
 from meshproxy.base.origin import Origin
@@ -257,6 +257,7 @@ def _reply(route: Route | None, targets: tuple[Target, ...], request: Request) -
 
 def source(decision: Decision) -> Origin | None:
     """Where the rule that matched is written, else the virtual host."""
-    if decision.route is not None:
-        return decision.route.origin
+    route = decision.route
+    if route is not None and route.origin is not None:
+        return replace(route.origin, line=route.rule_line or route.origin.line)
     return decision.virtual_host.origin if decision.virtual_host is not None else None

@@ -107,6 +107,7 @@ class Route:
     cors: Cors | None = None
     mirrors: tuple[Mirror, ...] = ()
     match_index: int | None = None  # which match block of the rule, where it has any
+    rule_line: int = 0  # where the rule begins, in the file of `origin`
     lines: tuple[Line, ...] = ()  # where the path, if there is one, and each condition is written
     service: str = ""  # the host asked for, as telemetry names it: reviews.default.svc.cluster.local
 

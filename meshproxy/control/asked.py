@@ -1,0 +1,104 @@
+"""A request that is only asked about: from a method, a URL and headers to what the codec makes of its bytes.
+
+The bytes are those a client would send, read by the reader that serves, so that normalization and refusals are the
+same. Knows nothing of command lines.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from meshproxy.base.errors import ProxyError
+from meshproxy.base.message import Request
+from meshproxy.plan.explain import Decision, Reply, explain
+from meshproxy.plan.listener import Listener
+from meshproxy.plan.snapshot import Snapshot
+from meshproxy.proxy.reply import reply_to
+from meshproxy.wire.http1_server import RequestReader
+
+MESH = "mesh"
+_URL = re.compile(r"(?:(https?)://)?(?:[^/?#@]*@)?([^/?#]*)([^#]*)", re.IGNORECASE)
+_PORTS = {"http": 80, "https": 443}
+_BREAK = re.compile(r"[\r\n\0]")
+
+
+class AskedError(ValueError):
+    """What was asked cannot be a request at all, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request in words. `gateway` is `namespace/name` of the Gateway that receives it; "" is the mesh listener."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    gateway: str = ""
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """Scheme, authority and target of the URL; a URL without a scheme is http, as curl has it."""
+        found = _URL.fullmatch(self.url.partition("#")[0])
+        if found is None or not found[2] or _BREAK.search(self.url) or " " in self.url:
+            raise AskedError(f"{self.url!r} is not a URL such as http://reviews:9080/reviews/0")
+        target = found[3]
+        return (found[1] or "http").lower(), found[2], target if target.startswith("/") else "/" + target
+
+    def head(self) -> bytes:
+        """The request's bytes on the wire, without a body."""
+        _, authority, target = self.parts
+        for name, value in self.headers:
+            if not name or _BREAK.search(name + value):
+                raise AskedError(f"{name!r}: {value!r} is no header")
+        fields = [(name, value) for name, value in self.headers if name.lower() not in _FRAMING]
+        if not any(name.lower() == "host" for name, _ in fields):
+            fields.insert(0, ("host", authority))
+        lines = [f"{self.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
+        return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape") + b"\r\n"
+
+    def request(self) -> Request:
+        """As the proxy would see it; raises the ProxyError it would be refused with."""
+        reader = RequestReader()
+        reader.feed(self.head())
+        error, requests = reader.error, reader.requests
+        reader.close()
+        if error is not None:
+            raise error
+        if not requests:
+            raise AskedError(f"{self.method!r} and {self.url!r} make no request")
+        request = requests[0]
+        request.scheme = self.parts[0].encode()
+        return request
+
+
+#: A request that is asked about has no body and ends no connection.
+_FRAMING = frozenset(("content-length", "transfer-encoding", "connection", "expect", "upgrade"))
+
+
+def listener_for(snapshot: Snapshot, asked: Asked) -> Listener:
+    """The listener that `asked` reaches: of a Gateway with several ports the one its URL names."""
+    if not asked.gateway:
+        return next(each for each in snapshot.listeners if each.name == MESH)
+    found = [each for each in snapshot.listeners if asked.gateway in each.gateways]
+    if not found:
+        known = sorted({name for each in snapshot.listeners for name in each.gateways})
+        there = f"there is {', '.join(known)}" if known else "there is none"
+        raise AskedError(f"no Gateway {asked.gateway} with an HTTP server is served here; {there}")
+    scheme, authority, _ = asked.parts
+    digits = authority.rpartition(":")[2]
+    port = int(digits) if ":" in authority and digits.isascii() and digits.isdigit() else _PORTS[scheme]
+    return next((each for each in found if port in (each.server_port, each.port)), found[0])
+
+
+def answer_to(snapshot: Snapshot, asked: Asked) -> Decision:
+    """What becomes of it. What the codec refuses is answered before any rule is asked."""
+    listener = listener_for(snapshot, asked)
+    try:
+        request = asked.request()
+    except ProxyError as error:
+        reply = reply_to(error)
+        _, authority, target = asked.parts
+        request = Request(asked.method.encode(), target.encode(), None, authority.encode(), [])
+        return Decision(request=request, listener=listener, reply=Reply(reply.status, reply.flag, error.cause))
+    return explain(snapshot, listener.name, request)
