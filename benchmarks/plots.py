@@ -62,9 +62,7 @@ def latency(results: Results, axes: Any) -> bool:
     for peer in peers:
         values = [results.figure("rate", peer, figure) or 0.0 for figure, _ in QUANTILES]
         axes.plot([title for _, title in QUANTILES], values, "o-", color=COLOURS[peer], label=peer)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
+    _log(axes)
     axes.set_ylabel("ms from when the request was due")
     axes.set_title("Latency at 5,000 requests per second")
     axes.legend(frameon=False)
@@ -97,9 +95,7 @@ def reload(results: Results, axes: Any) -> bool:
     due = [answer[0] - swapped for answer in trace["answers"]]
     axes.plot(due, [answer[1] * 1000 for answer in trace["answers"]], ".", markersize=2, color=COLOURS["meshproxy"])
     axes.axvspan(0, trace["complete"] - swapped, color="#eeeeee", label="files changed → new routes act")
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
+    _log(axes)
     axes.set_xlabel("seconds since the files changed")
     axes.set_ylabel("latency, ms")
     axes.set_title(
@@ -108,3 +104,11 @@ def reload(results: Results, axes: Any) -> bool:
     axes.title.set_fontsize(9)
     axes.legend(frameon=False, loc="upper right")
     return True
+
+
+def _log(axes: Any) -> None:
+    """A logarithmic axis that says 1, 2, 5, 10, in plain figures."""
+    axes.set_yscale("log")
+    axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
