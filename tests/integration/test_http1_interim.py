@@ -167,7 +167,7 @@ def test_what_is_left_of_a_body_is_never_a_request(upstream: Service) -> None:
         client.send(head(upstream.host, "/", f"Content-Length: {len(smuggled) + 10}", method="POST"), b"0123456789")
         assert client.reply().body == b"early"
         try:
-            client.send(smuggled, head(upstream.host, "/after"))
+            client.send(smuggled, head(upstream.host, "/after", "Connection: close"))
             client.rest()
         except (BrokenPipeError, ConnectionResetError):
             pass

@@ -17,7 +17,7 @@ from support.raw import Address, Raw
 from support.upstream import Upstream, reserve
 
 SUBJECT = os.environ.get("MESHPROXY_TEST_SUBJECT", "meshproxy")
-_SERVICES = 400
+_SERVICES = 640
 #: For tests of what meshproxy does otherwise than Envoy, on purpose.
 unlike_envoy = pytest.mark.skipif(SUBJECT == "envoy", reason="meshproxy is meant to differ from Envoy here")
 

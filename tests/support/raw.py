@@ -40,7 +40,7 @@ class Reply:
         return json.loads(self.body)
 
 
-class Cut(AssertionError):
+class Cut(AssertionError):  # noqa: N818
     """The connection ended before an answer did; `reply` is what there was of it."""
 
     def __init__(self, message: str, reply: Reply | None = None) -> None:

@@ -37,7 +37,7 @@ class Seen:
         return [key.lower() for key, _ in self.headers]
 
 
-class Gone(Exception):
+class Gone(Exception):  # noqa: N818
     """The proxy closed the connection; `clean` False where it was a reset."""
 
     def __init__(self, *, clean: bool) -> None:
