@@ -19,6 +19,9 @@ MANAGED_REQUEST = frozenset(
     b"x-envoy-upstream-rq-timeout-ms".split()
 )
 
+#: Response fields that are passed on and also decide about retries: codecs note them in `Response.watched`.
+WATCHED_RESPONSE = frozenset(b"grpc-status x-envoy-ratelimited".split())
+
 #: Response fields the proxy writes itself.
 MANAGED_RESPONSE = frozenset(b"server date x-envoy-upstream-service-time".split())
 

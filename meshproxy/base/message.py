@@ -13,8 +13,9 @@ CHUNKED = -1
 """As a content length: the length is not known, the body is chunked on the wire."""
 
 NO_FIELDS: dict[bytes, list[bytes]] = {}
+NO_WATCHED: dict[bytes, bytes] = {}
 NOTHING: list[bytes] = []
-"""Both are shared and never changed."""
+"""All are shared and never changed."""
 
 
 class Request:
@@ -110,6 +111,7 @@ class Response:
         "status",
         "trailers",
         "upgrade",
+        "watched",
     )
 
     def __init__(self, status: int, fields: Fields) -> None:
@@ -118,6 +120,7 @@ class Response:
         self.content_length = 0
         self.announced_length: int | None = None
         self.date: bytes | None = None
+        self.watched: dict[bytes, bytes] = NO_WATCHED
         self.upgrade: bytes | None = None
         self.body: list[bytes] = []
         self.complete = False

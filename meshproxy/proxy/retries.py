@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from meshproxy.base.errors import Kind
-from meshproxy.base.headers import first
 from meshproxy.base.message import Response
 from meshproxy.plan.retry import Retry
 
@@ -36,8 +35,11 @@ def after_error(retry: Retry, kind: Kind) -> bool:
 
 def after_response(retry: Retry, response: Response) -> bool:
     """Whether the policy covers this answer."""
-    conditions, status = retry.conditions, response.status
-    if first(response.fields, b"x-envoy-ratelimited") is not None:
+    status, watched = response.status, response.watched
+    if status < 400 and not watched and not retry.statuses:
+        return False
+    conditions = retry.conditions
+    if b"x-envoy-ratelimited" in watched:
         return "envoy-ratelimited" in conditions
     if status >= 500 and ("5xx" in conditions or (status in _GATEWAY_ERRORS and "gateway-error" in conditions)):
         return True
@@ -45,8 +47,7 @@ def after_response(retry: Retry, response: Response) -> bool:
         return True
     if status in retry.statuses and "retriable-status-codes" in conditions:
         return True
-    grpc_status = first(response.fields, b"grpc-status")
-    return grpc_status is not None and _GRPC.get(grpc_status) in conditions
+    return _GRPC.get(watched.get(b"grpc-status", b"")) in conditions
 
 
 def needs_replay(retry: Retry | None) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from meshproxy import __version__
 from meshproxy.telemetry.record import Record
-from meshproxy.telemetry.stats import Counter, Entry, Histogram, Labels, Stats
+from meshproxy.telemetry.stats import Entry, Labels, Stats
 
 BOUNDS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4, 3e5, 6e5, 1.8e6, 3.6e6)
 """Envoy's default bounds: of milliseconds, and of bytes."""
@@ -39,16 +39,9 @@ _HELP = {
 }
 
 
-class _Series:
-    """The slots of one kind of request, resolved."""
-
-    __slots__ = ("bytes_in", "bytes_in_sum", "bytes_out", "bytes_out_sum", "duration", "duration_sum", "total")
-
-    def __init__(self, total: Counter, duration: Histogram, bytes_in: Histogram, bytes_out: Histogram) -> None:
-        self.total = total.index
-        self.duration, self.duration_sum = duration.index, duration.sum_index
-        self.bytes_in, self.bytes_in_sum = bytes_in.index, bytes_in.sum_index
-        self.bytes_out, self.bytes_out_sum = bytes_out.index, bytes_out.sum_index
+_Series = tuple[int, int, int, int, int, int, int]
+"""The slots of one kind of request, resolved: of the total, and of each histogram its buckets and its sum (duration,
+bytes received, bytes sent). A tuple, because it is taken apart for every request."""
 
 
 class RequestMetrics:
@@ -63,18 +56,23 @@ class RequestMetrics:
     def observe(self, record: Record, service: str) -> None:
         """`service` is the host that the request meant, as the registry names it; empty where it has none."""
         key = (service, record.upstream_cluster, record.status, record.flags)
-        series = self._series.get(key) or self._resolve(key)
+        series = self._series.get(key)
+        total, duration, duration_sum, received, received_sum, sent, sent_sum = series or self._resolve(key)
         view = self._view
-        view[series.total] += 1
+        view[total] += 1
         micros = int(record.duration * 1e6)
-        view[series.duration + bisect_left(_MICROSECONDS, micros)] += 1
-        view[series.duration_sum] += micros
-        size = record.bytes_received
-        view[series.bytes_in + bisect_left(BOUNDS, size)] += 1
-        view[series.bytes_in_sum] += size
-        size = record.bytes_sent
-        view[series.bytes_out + bisect_left(BOUNDS, size)] += 1
-        view[series.bytes_out_sum] += size
+        view[duration + bisect_left(_MICROSECONDS, micros)] += 1
+        view[duration_sum] += micros
+        if size := record.bytes_received:
+            view[received + bisect_left(BOUNDS, size)] += 1
+            view[received_sum] += size
+        else:
+            view[received] += 1
+        if size := record.bytes_sent:
+            view[sent + bisect_left(BOUNDS, size)] += 1
+            view[sent_sum] += size
+        else:
+            view[sent] += 1
 
     def _resolve(self, key: tuple[str, str, int, str]) -> _Series:
         if len(self._series) >= _KINDS_OF_REQUEST:
@@ -92,11 +90,14 @@ class RequestMetrics:
             ("connection_security_policy", "unknown"),
         )
         stats = self._stats
-        series = self._series[key] = _Series(
-            stats.counter("istio_requests_total", labels),
-            stats.histogram("istio_request_duration_milliseconds", labels, _MICROSECONDS, 1000),
-            stats.histogram("istio_request_bytes", labels, BOUNDS),
-            stats.histogram("istio_response_bytes", labels, BOUNDS),
+        duration = stats.histogram("istio_request_duration_milliseconds", labels, _MICROSECONDS, 1000)
+        received = stats.histogram("istio_request_bytes", labels, BOUNDS)
+        sent = stats.histogram("istio_response_bytes", labels, BOUNDS)
+        series = self._series[key] = (
+            stats.counter("istio_requests_total", labels).index,
+            *(duration.index, duration.sum_index),
+            *(received.index, received.sum_index),
+            *(sent.index, sent.sum_index),
         )
         return series
 

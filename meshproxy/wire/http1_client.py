@@ -11,7 +11,7 @@ from typing import Any
 import httptools
 
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import MANAGED_RESPONSE, Fields
+from meshproxy.base.headers import MANAGED_RESPONSE, WATCHED_RESPONSE, Fields
 from meshproxy.base.message import CHUNKED, Response
 from meshproxy.wire.http1_framing import (
     FRAMING,
@@ -25,7 +25,7 @@ from meshproxy.wire.http1_framing import (
     nominated,
 )
 
-_SPECIAL = FRAMING | MANAGED_RESPONSE
+_SPECIAL = FRAMING | MANAGED_RESPONSE | WATCHED_RESPONSE
 
 
 def _fault(cause: str) -> ProxyError:
@@ -53,6 +53,7 @@ class ResponseReader:
         self._is_1_1 = False  # the status line of this response says HTTP/1.1
         self._fields: Fields = []
         self._special: dict[bytes, list[bytes]] = {}
+        self._watched: dict[bytes, bytes] = {}
         self._chunks = 0
         self._parser: Any = httptools.HttpResponseParser(self)
 
@@ -167,10 +168,15 @@ class ResponseReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         value = value.rstrip(b" \t")
         lower = name.lower()
-        if lower in _SPECIAL:
-            self._special.setdefault(lower, []).append(value)
-        else:
+        if lower not in _SPECIAL:
             self._fields.append((name, value))
+        elif lower in WATCHED_RESPONSE:
+            self._fields.append((name, value))
+            self._watched[lower] = value
+        elif lower in self._special:
+            self._special[lower].append(value)
+        else:
+            self._special[lower] = [value]
 
     def on_headers_complete(self) -> None:
         fields, special = self._fields, self._special
@@ -184,6 +190,8 @@ class ResponseReader:
         if not 100 <= status <= 599:
             raise _fault(f"status {status}")
         response = Response(status, fields)
+        if self._watched:
+            response.watched, self._watched = self._watched, {}
         keep_alive: bool = parser.should_keep_alive()
         self._read_framing(response, special)
         if status < 200 and status != 101:

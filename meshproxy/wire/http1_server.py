@@ -38,7 +38,7 @@ _METHOD = re.compile(rb"\s*[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ")
 _OTHER_PROTOCOL = re.compile(rb" (?:RTSP|ICE)/[0-9]\.[0-9]\r?$")
 #: A head that puts a fresh parser into the state "reading a body of this framing".
 _PRIMER = b"POST / HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n"
-_NONE: list[bytes] = []
+_NONE = [b""]
 
 
 def _fault(kind: Kind, cause: str) -> ProxyError:
@@ -66,7 +66,7 @@ class RequestReader:
         self._head_size = 0
         self._priming = False
         self._chunks = 0
-        self._body_size = 0  # of the current request, before this feed
+        self._size = 0  # of this feed
         self._completed = False  # a message has ended in this feed
         self._parser: Any = httptools.HttpRequestParser(self)
 
@@ -115,13 +115,12 @@ class RequestReader:
         return data
 
     def _parse(self, data: bytes) -> None:
-        eol = data.find(b"\r")
-        if data[eol - 8 : eol - 3] != b"HTTP/" and (b" RTSP/" in data or b" ICE/" in data):
+        size = self._size = len(data)
+        end = data.find(b"\r")
+        if data[end - 8 : end - 3] != b"HTTP/" and (b" RTSP/" in data or b" ICE/" in data):
             self._refuse_other_protocols(data)
         current = self._current
-        if current is not None:
-            self._body_size = sum(map(len, current.body))
-        self._chunks = 0
+        before = sum(map(len, current.body)) if current is not None else 0
         self._completed = False
         try:
             self._parser.feed_data(data)
@@ -130,9 +129,9 @@ class RequestReader:
         except httptools.HttpParserError as error:
             self._explain(error, data)
         if self._current is not None:
-            self._watch_body(len(data), self._current, self._body_size if current is self._current else 0)
+            self._watch_body(size, self._current, before if current is self._current else 0)
         elif not self._completed or self._url or self._fields or self._special:
-            self._watch_head(len(data))
+            self._watch_head(size)
 
     def _watch_head(self, size: int) -> None:
         """A head has begun; it must not go on for ever."""
@@ -152,6 +151,7 @@ class RequestReader:
                 self._parser = None
         elif size - received - 20 * self._chunks > MAX_CHUNK_LINE + (MAX_HEAD if not taken else 0):
             raise _fault(Kind.BAD_REQUEST, "a chunk line longer than 4 KiB")
+        self._chunks = 0
 
     def _refuse_other_protocols(self, data: bytes) -> None:
         """httptools takes RTSP and ICE for HTTP. Only a request line is looked at: one at the start of a message."""
@@ -223,10 +223,12 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         value = value.rstrip(b" \t")
         lower = name.lower()
-        if lower in _SPECIAL:
-            self._special.setdefault(lower, []).append(value)
-        else:
+        if lower not in _SPECIAL:
             self._fields.append((name, value))
+        elif lower in self._special:
+            self._special[lower].append(value)
+        else:
+            self._special[lower] = [value]
 
     def on_headers_complete(self) -> None:
         if self._priming:
@@ -234,31 +236,39 @@ class RequestReader:
             return
         fields, special, url = self._fields, self._special, self._url
         self._fields, self._special, self._url = [], {}, b""
+        if len(fields) + len(special) > MAX_FIELDS or self._head_size + self._size > MAX_HEAD:
+            self._check_head(url, fields, special)
         self.mid_head = False
         self._head_size = 0
-        if len(fields) + len(special) > MAX_FIELDS or len(url) + _size_of(fields) > MAX_HEAD:
-            kind = Kind.URI_TOO_LONG if len(url) > MAX_HEAD else Kind.HEADERS_TOO_LARGE
-            raise _fault(kind, f"the request head is larger than 60 KiB or has more than {MAX_FIELDS} fields")
         parser = self._parser
         method: bytes = parser.get_method()
         if method == b"CONNECT":
             raise _fault(Kind.NOT_IMPLEMENTED, "CONNECT")
         path, query, authority = split_target(url, method)
-        request = Request(method, path, query, b"", fields)
-        request.keep_alive = parser.should_keep_alive()
         hosts = special.get(b"host", _NONE)
-        if len(hosts) == 1:
-            request.host = hosts[0]
-            if not valid_host(request.host):
-                raise _fault(Kind.BAD_REQUEST, "the Host field is not valid")
-        if len(special) > 1 or not hosts or not request.keep_alive:
+        host = hosts[0]
+        request = Request(method, path, query, host, fields)
+        keep_alive: bool = parser.should_keep_alive()
+        if len(special) > 1 or len(hosts) > 1 or not keep_alive or hosts is _NONE:
+            request.keep_alive = keep_alive
             self._read_special(request, special)
+        if hosts is not _NONE and not valid_host(host):
+            raise _fault(Kind.BAD_REQUEST, "the Host field is not valid")
         if authority is not None:
             if not valid_host(authority):
                 raise _fault(Kind.BAD_REQUEST, "the target's authority is not valid")
             request.host = authority
         self._current = request
         self.requests.append(request)
+
+    def _check_head(self, url: bytes, fields: Fields, special: dict[bytes, list[bytes]]) -> None:
+        """Raises where the head is too large; it may have come with a body or further heads in one read."""
+        size = sum([len(name) + len(value) + 4 for name, value in fields])
+        if len(url) > MAX_HEAD:
+            raise _fault(Kind.URI_TOO_LONG, "the request line is larger than 60 KiB")
+        if len(fields) + len(special) > MAX_FIELDS or len(url) + size > MAX_HEAD:
+            cause = f"the request head is larger than 60 KiB or has more than {MAX_FIELDS} fields"
+            raise _fault(Kind.HEADERS_TOO_LARGE, cause)
 
     def _read_special(self, request: Request, by_name: dict[bytes, list[bytes]]) -> None:
         """Everything that decides about framing and about the connection, where it is not the plain case:
@@ -268,8 +278,8 @@ class RequestReader:
             kind = Kind.BAD_REQUEST if version == "0.9" else Kind.VERSION_NOT_SUPPORTED
             raise _fault(kind, f"HTTP/{version}")
         request.version = b"HTTP/1.1" if version == "1.1" else b"HTTP/1.0"
-        hosts = len(by_name.get(b"host", _NONE))
-        if hosts > 1 or (not hosts and version == "1.1"):
+        hosts = by_name.get(b"host", ())
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
             raise _fault(Kind.BAD_REQUEST, "exactly one Host field is required")
         if is_chunked(by_name.get(b"transfer-encoding", []), request.version, Side.DOWNSTREAM):
             request.content_length = CHUNKED
@@ -316,10 +326,6 @@ class RequestReader:
         request.complete = True
         self._completed = True
         self._current = None
-
-
-def _size_of(fields: Fields) -> int:
-    return sum([len(name) + len(value) + 4 for name, value in fields])
 
 
 #: Envoy's words for a status, whatever the upstream's were (`common/http/codes.cc`).
