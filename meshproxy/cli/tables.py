@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -27,7 +28,7 @@ Row = tuple[str, ...]
 
 
 class _UnavailableError(Exception):
-    """There is no plan to show; the message says why, a line for each problem."""
+    """There is no plan to show; the message says why, where it has not been said yet."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         plan = _from_admin(args.admin) if args.admin is not None else _from_files(args)
     except _UnavailableError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(str(error))
         return error.code
     if args.output == "json":
         json.dump(table.as_json(plan), sys.stdout, indent=2)
@@ -76,46 +77,29 @@ def _from_admin(address: Address) -> Plan:
         response = connection.getresponse()
         body = response.read()
     except (OSError, HTTPException) as error:
-        raise _UnavailableError(f"{address_text(address)}: no answer from an admin port: {error}", _FAILURE) from None
+        message = f"{address_text(address)}: no answer from an admin port: {error}\n"
+        raise _UnavailableError(message, _FAILURE) from None
     finally:
         connection.close()
     if response.status != 200:
-        raise _UnavailableError(f"{address_text(address)}: {response.status} {body.decode(errors='replace')}", _FAILURE)
+        message = f"{address_text(address)}: {response.status} {body.decode(errors='replace').strip()}\n"
+        raise _UnavailableError(message, _FAILURE)
     plan: Plan = json.loads(body)
     return plan
 
 
 def _from_files(args: argparse.Namespace) -> Plan:
     # not needed where a running proxy is asked
-    from meshproxy.compiler.build import build_snapshot
-    from meshproxy.compiler.options import BuildOptions, parse_bind, parse_map
-    from meshproxy.control.sources.files import load
-    from meshproxy.model.catalog import read_catalog
-    from meshproxy.model.problem import Level
+    from meshproxy.cli.compiled import RefusedError, build_options, compile_files
+    from meshproxy.compiler.options import parse_bind
     from meshproxy.plan.dump import plan_as_json
 
+    binds = dict(map(parse_bind, args.bind))
+    options = replace(build_options(args), binds=binds, privileged_ports=args.privileged_ports)
     try:
-        maps, binds = tuple(map(parse_map, args.map)), dict(map(parse_bind, args.bind))
-    except ValueError as error:
-        raise _UnavailableError(f"meshproxy: {error}", 64) from None
-    paths = config_paths(args)
-    loaded = load(paths, {"-": sys.stdin.buffer.read()} if "-" in paths else {})
-    catalog, problems = read_catalog(loaded.sources, namespace=args.namespace)
-    options = BuildOptions(
-        namespace=args.namespace,
-        labels=dict(args.labels),
-        maps=maps,
-        binds=binds,
-        privileged_ports=args.privileged_ports,
-        digest=loaded.digest,
-    )
-    errors = [problem for problem in (*loaded.problems, *problems) if problem.level is Level.ERROR]
-    if not errors:
-        snapshot, problems = build_snapshot(catalog, options)
-        errors = [problem for problem in problems if problem.level is Level.ERROR]
-    if errors:
-        raise _UnavailableError("\n".join(map(str, errors)), _CONFIG)
-    return plan_as_json(snapshot)
+        return plan_as_json(compile_files(config_paths(args), options).snapshot)
+    except RefusedError:
+        raise _UnavailableError("", _CONFIG) from None
 
 
 # --- what the tables show

@@ -74,8 +74,8 @@ def test_templates_look_their_commands_up():
 @given(st.integers(0, MILLION), st.integers(0, MILLION - 1))
 def test_a_fault_hits_exactly_its_share_of_a_million_draws(share, draw):
     fault = Fault(delay=1.0, delay_share=share, abort_status=503, abort_share=share)
-    assert fault.delays(draw / MILLION) is (draw < share)
-    assert fault.aborts(draw / MILLION) is (draw < share)
+    assert fault.delays((draw + 0.5) / MILLION) is (draw < share)
+    assert fault.aborts((draw + 0.5) / MILLION) is (draw < share)
 
 
 @pytest.mark.parametrize(("retry", "bound"), [(1, 0.025), (2, 0.075), (3, 0.175), (4, 0.25), (60, 0.25)])
