@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import NamedTuple
 
 from meshproxy.analysis.values import OneOf, Starts, Values, example
 
@@ -38,8 +39,7 @@ _ARITY = {
 _WISHES: Mapping[str, tuple[bytes, ...]] = {"method": (b"GET", b"POST", b"PUT"), "uri": (b"/",)}
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What a condition is about: `Subject("uri")`, `Subject("header", "end-user")`."""
 
     kind: str
@@ -65,7 +65,7 @@ class Literal:
         return Literal(self.subject, self.values, not self.positive)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """One match block of one rule. `takes` is false where what it matches may still go on to later rules."""
 
@@ -179,7 +179,7 @@ class Coverage:
         if isinstance(path, OneOf) and not path.fold:
             for value in path.values:
                 self._exact.setdefault(value, []).append(block)
-        elif isinstance(path, Starts) and not path.fold:
+        elif not isinstance(path, OneOf) and path.prefix and not path.fold:
             self._prefix.setdefault(path.prefix, []).append(block)
         else:
             self._anywhere.append(block)

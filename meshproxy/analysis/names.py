@@ -10,11 +10,16 @@ from meshproxy.model.hosts import DOMAIN
 
 _CLUSTER = f".svc.{DOMAIN}"
 _END = '"?'
+_MANY = 200
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean "reviews"?`, or nothing where no known name is close."""
-    close = difflib.get_close_matches(name, sorted(set(known) - {name}), n=1)
+    candidates = sorted(set(known) - {name})
+    if len(candidates) > _MANY:
+        # each comparison costs microseconds, and there is one for every missing name
+        candidates = [each for each in candidates if each[:1] == name[:1] and abs(len(each) - len(name)) < 3]
+    close = difflib.get_close_matches(name, candidates[:_MANY], n=1)
     return f'; did you mean "{close[0]}{_END}' if close else ""
 
 

@@ -18,7 +18,7 @@ PATHS = [b"/", b"/a", b"/A", b"/ab", b"/Ab", b"/aB", b"/b", b"/a~", b"/A~", b"/a
 VALUES = [b"a", b"ab", b"b", b"a~", b"ab~", b"~", b""]
 HEADERS = [[(b"x", value) for value in lines] for count in range(3) for lines in combinations(VALUES, count)]
 QUERIES = [None, *(b"q=" + value for value in VALUES)]
-METHODS = [b"GET", b"POST", b"PUT"]
+METHODS = [b"GET", b"POST", b"PUT", b"DELETE"]
 DESTINATION = [{"destination": {"host": "a.com"}}]
 
 uris = st.sampled_from(
