@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from meshproxy.analysis.codes import finding
 from meshproxy.analysis.names import did_you_mean, host_hint, known, quoted
 from meshproxy.analysis.view import ROOT_NAMESPACE, Check, Host, Target, View, covers_either_way
+from meshproxy.model.destination_rule import DestinationRule
 from meshproxy.model.gateway import Gateway
-from meshproxy.model.hosts import resolve_gateway
+from meshproxy.model.hosts import is_exported, resolve_gateway
 from meshproxy.model.problem import Problem
 from meshproxy.model.virtual_service import VirtualService
 
@@ -121,16 +122,26 @@ def _check_subset(view: View, service: VirtualService, target: Target) -> Iterat
             origin,
         )
         return
+    client = service.meta.namespace
     owners = {host.namespace for host in view.hosts_by_name.get(target.host, ())}
-    looked_in = {service.meta.namespace, ROOT_NAMESPACE, *owners}
-    where = sorted({rule.meta.namespace for rule, _ in declared})
-    if owners and not looked_in & set(where):
+    if owners and not any(_sees(client, rule, owners) for rule, _ in declared):
+        where = sorted({rule.meta.namespace for rule, _ in declared})
         yield finding(
             "MPX0127",
-            f'subset "{subset}" is declared in namespace {quoted(where)} only: a client of another namespace looks in '
-            f"its own, in that of the service ({quoted(sorted(owners))}) and in {ROOT_NAMESPACE}, and answers 503",
+            f'subset "{subset}" is declared in namespace {quoted(where)}, where clients in "{client}" do not see it: '
+            f"they look in their own namespace, and for what is exported to them in that of the service "
+            f"({quoted(sorted(owners))}) and in {ROOT_NAMESPACE}; they get 503",
             origin,
         )
+
+
+def _sees(client: str, rule: DestinationRule, owners: set[str]) -> bool:
+    owner = rule.meta.namespace
+    return owner == client or (
+        owner in (*owners, ROOT_NAMESPACE)
+        and rule.workload_selector is None
+        and is_exported(rule.export_to, owner, client)
+    )
 
 
 def check_ingress_subsets(view: View) -> Iterator[Problem]:

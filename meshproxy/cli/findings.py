@@ -16,6 +16,8 @@ _COLORS = {Level.ERROR: "31", Level.WARNING: "33", Level.INFO: "36"}
 _ANNOTATIONS = {Level.ERROR: "error", Level.WARNING: "warning", Level.INFO: "notice"}
 LEVELS = {word.lower(): level for level, word in sorted(_WORDS.items())}
 
+_WIDTH = 120  # of an excerpt: what is written as JSON has lines without end
+
 Texts = Mapping[str, bytes]
 """What was read, by the name of its file: where excerpts are taken from."""
 
@@ -53,8 +55,10 @@ def _one_text(problem: Problem, lines: Sequence[str], color: bool) -> str:
 def _excerpt(lines: Sequence[str], line: int, column: int) -> str:
     if not 1 <= line <= len(lines):
         return ""
+    start = max(0, column - _WIDTH // 2) if len(lines[line - 1]) > _WIDTH else 0
+    shown = lines[line - 1][start : start + _WIDTH].replace("\t", " ")
     number = str(line).rjust(5)
-    return f"{number} | {lines[line - 1]}\n{' ' * len(number)} | {' ' * (column - 1)}^\n"
+    return f"{number} | {shown}\n{' ' * len(number)} | {' ' * (column - 1 - start)}^\n"
 
 
 def fields(problem: Problem) -> dict[str, object]:
@@ -89,12 +93,12 @@ def _one_github(problem: Problem) -> str:
     code = CODES.get(problem.code)
     title = f"{problem.code} {code.title}" if code else problem.code
     properties = {"file": origin.file, "line": origin.line, "col": origin.column, "title": title}
-    written = ",".join(f"{key}={_escaped(str(value), ':,')}" for key, value in properties.items())
+    written = ",".join(f"{key}={escaped(str(value), ':,')}" for key, value in properties.items())
     message = f"{origin.resource}: {problem.message}" if origin.resource else problem.message
-    return f"::{_ANNOTATIONS[problem.level]} {written}::{_escaped(message)}\n"
+    return f"::{_ANNOTATIONS[problem.level]} {written}::{escaped(message)}\n"
 
 
-def _escaped(value: str, more: str = "") -> str:
+def escaped(value: str, more: str = "") -> str:
     for character in "%\r\n" + more:
         value = value.replace(character, f"%{ord(character):02X}")
     return value

@@ -67,6 +67,15 @@ def test_a_finding_says_what_where_and_what_was_meant(write: Write, capsys: pyte
     assert shown.err == "1 error in 2 files\n"
 
 
+def test_of_a_long_line_the_part_with_the_finding_is_shown(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    many = ", ".join(f"{{name: http-{n}, port: {n}}}" for n in range(1, 40))
+    spec = f"spec: {{ports: [{many}, {{name: web, port: 80}}]}}"
+    main([write(f"apiVersion: v1\nkind: Service\nmetadata: {{name: a}}\n{spec}\n")])
+    _, excerpt, caret = capsys.readouterr().out.splitlines()
+    assert len(excerpt) < 140
+    assert excerpt[caret.index("^") :].startswith("web")
+
+
 def test_nothing_wrong_is_silent_and_exits_0(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([write(WRONG.replace("reveiws", "reviews")), write(SERVICE, "services.yaml")]) == 0
     shown = capsys.readouterr()
