@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from meshproxy.cli.options import labels
 from meshproxy.compiler.build import build_snapshot
 from meshproxy.compiler.options import BuildOptions, parse_map
+from meshproxy.compiler.report import DELEGATION
 from meshproxy.control.sources.files import load
 from meshproxy.model.catalog import Catalog, read_catalog
 from meshproxy.model.problem import Level, Problem
 from meshproxy.plan.snapshot import Snapshot
-
-CONFIG = 65
 
 
 class RefusedError(Exception):
@@ -32,29 +30,36 @@ class Compiled:
 
 def build_options(args: argparse.Namespace) -> BuildOptions:
     """Of the options that `add_workload` and `add_maps` have added."""
-    return BuildOptions(
-        namespace=args.namespace, labels=dict(args.labels or ()), maps=tuple(map(parse_map, args.map or ()))
-    )
+    return BuildOptions(namespace=args.namespace, labels=dict(args.labels), maps=tuple(map(parse_map, args.map)))
 
 
 def compile_files(paths: tuple[str, ...], options: BuildOptions) -> Compiled:
     """Raises RefusedError where `run` would not start."""
-    given = {"-": sys.stdin.buffer.read()} if "-" in paths else {}
-    loaded = load(paths, given)
-    catalog, problems = read_catalog(loaded.sources, namespace=options.namespace)
+    catalog = read_files(paths, options.namespace)
+    return Compiled(catalog, compile_catalog(catalog, options))
+
+
+def read_files(paths: tuple[str, ...], namespace: str) -> Catalog:
+    loaded = load(paths, {"-": sys.stdin.buffer.read()} if "-" in paths else {})
+    catalog, problems = read_catalog(loaded.sources, namespace=namespace)
     stop_for((*loaded.problems, *problems))
-    snapshot, problems = build_snapshot(catalog, replace(options, digest=loaded.digest))
+    return catalog
+
+
+def compile_catalog(catalog: Catalog, options: BuildOptions) -> Snapshot:
+    snapshot, problems = build_snapshot(catalog, options)
     stop_for(problems)
-    return Compiled(catalog, snapshot)
+    for problem in problems:
+        if problem.code == DELEGATION:  # a rule that is written and is not there
+            sys.stderr.write(f"{problem.origin.file}:{problem.origin.line}:{problem.origin.column}: warning: ")
+            sys.stderr.write(f"{problem.message}\n")
+    return snapshot
 
 
 def stop_for(problems: Iterable[Problem]) -> None:
     """Prints errors; what is only suspicious is `check`'s to say."""
     errors = [problem for problem in problems if problem.level is Level.ERROR]
-    for problem in errors:
+    for problem in dict.fromkeys(errors):
         sys.stderr.write(f"{problem}\n")
     if errors:
         raise RefusedError
-
-
-__all__ = ["CONFIG", "Compiled", "RefusedError", "build_options", "compile_files", "labels", "stop_for"]

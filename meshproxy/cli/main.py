@@ -16,6 +16,7 @@ OK, FAILURE, USAGE, CONFIG, CANNOT_BIND, FINDINGS = 0, 1, 64, 65, 69, 79
 _VERBS = {
     "run": ("meshproxy.cli.run", "serve the configuration"),
     "explain": ("meshproxy.cli.explain", "say what becomes of one request, and why"),
+    "test": ("meshproxy.cli.test", "run route tests, without a server"),
     "check": ("meshproxy.cli.check", "find what is wrong or suspicious, from files alone"),
     "routes": ("meshproxy.cli.tables", "print the routes of the compiled configuration"),
     "clusters": ("meshproxy.cli.tables", "print its clusters"),

@@ -53,7 +53,7 @@ def declared_fields() -> set[Field]:
     return {
         (message_name(cls), field_name(declared))
         for cls in subclasses(Message)
-        if cls.__name__ not in ABSTRACT and cls.__module__.startswith("meshproxy.")
+        if cls.__name__ not in ABSTRACT and cls.__module__.startswith("meshproxy.model.")
         for declared in dataclasses.fields(cls)
         if "read" in declared.metadata and declared.name != "meta"
     }

@@ -1,0 +1,1 @@
+"""Route tests: cases in YAML, asked of the compiled plan."""
