@@ -1,11 +1,14 @@
 """`meshproxy routes | clusters | endpoints | listeners`: tables, JSON, exit codes."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from support.plans import API, REVIEWS, virtual_service
+from support.plans import API, REVIEWS, plan, virtual_service
 
 from meshproxy.cli.main import main
+from meshproxy.plan.dump import plan_as_json
 
 RULES = """
 - name: jason
@@ -119,3 +122,37 @@ def test_a_wrong_map_is_bad_usage(capsys, config):
 def test_an_admin_port_that_does_not_answer_is_told(capsys):
     assert main(["routes", "--admin", "127.0.0.1:1"]) == 1
     assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+@pytest.fixture
+def admin():
+    """An admin port that serves a plan; its address, and the status it answers with."""
+    answer = [200]
+    body = json.dumps(plan_as_json(plan(REVIEWS, virtual_service(RULES), SUBSETS))).encode()
+
+    class Admin(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(answer[0] if self.path == "/config_dump" else 404)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Admin) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        yield f"127.0.0.1:{server.server_port}", answer
+        server.shutdown()
+        serving.join()
+
+
+@pytest.mark.parametrize("verb", ["routes", "clusters", "endpoints"])
+def test_a_running_proxy_shows_the_same_tables(capsys, config, admin, verb):
+    assert shown(capsys, verb, "--admin", admin[0]) == shown(capsys, verb, "-f", str(config))
+
+
+def test_an_admin_port_that_refuses_is_told(capsys, admin):
+    admin[1][0] = 503
+    assert main(["routes", "--admin", admin[0]]) == 1
+    assert "503" in capsys.readouterr().err
