@@ -1,25 +1,22 @@
-"""One build, in a process of its own: files → catalog → snapshot, as `Built`.
+"""Builds, in a process of their own: files → catalog → snapshot, as `Built`.
 
 A process, because parsing 10,000 documents takes seconds and hundreds of MiB: in the serving process it would hold
-the interpreter from requests, and memory that was once used is not given back. It ends with its build.
+the interpreter from requests, and memory that was once used is not given back. builder.py says when it ends.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import pickle
 import sys
 from collections.abc import Iterable, Sequence
 
 from meshproxy.compiler.build import build_snapshot
 from meshproxy.compiler.options import BuildOptions, parse_bind, parse_map
-from meshproxy.control.built import Bound, Built, Finding, Request
+from meshproxy.control.built import LENGTH, Bound, Built, Finding, Request
 from meshproxy.control.sources.files import load
 from meshproxy.model.catalog import read_catalog
 from meshproxy.model.problem import Level, Problem
-
-_NICE = 10
 
 
 def build(request: Request) -> Built:
@@ -56,16 +53,18 @@ def build(request: Request) -> Built:
 
 
 def main(argv: Sequence[str]) -> int:
-    """A `Request` on standard input, a `Built` on standard output."""
-    # nothing here lives long enough for a collection to pay
+    """Pickled `Request`s on standard input; for each, the length of a pickled `Built` and that on standard output."""
+    # nothing lives long enough in a build for a collection to pay
     gc.disable()
-    request: Request = pickle.load(sys.stdin.buffer)
-    if request.known:  # somebody serves meanwhile
-        os.nice(_NICE)
-    built = build(request)
-    pickle.dump(built, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
-    sys.stdout.buffer.flush()
-    return 0
+    while True:
+        try:
+            request: Request = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return 0
+        answer = pickle.dumps(build(request), pickle.HIGHEST_PROTOCOL)
+        sys.stdout.buffer.write(len(answer).to_bytes(LENGTH, "little") + answer)
+        sys.stdout.buffer.flush()
+        gc.collect()
 
 
 def _refused(problems: Iterable[Problem]) -> bool:

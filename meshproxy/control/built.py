@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from meshproxy.control.settings import Address, Settings
 
+LENGTH = 8
+"""Bytes of the number that says how long a pickled `Built` is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

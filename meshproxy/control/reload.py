@@ -15,7 +15,7 @@ from typing import Protocol
 
 from meshproxy.base import clock
 from meshproxy.base.units import duration_text
-from meshproxy.control.builder import build
+from meshproxy.control.builder import Builder
 from meshproxy.control.built import Bound, Built, Finding, Request
 from meshproxy.control.settings import Settings
 from meshproxy.control.sockets import CannotBindError
@@ -58,12 +58,13 @@ class Reloader:
     """Owns the served generation. `built` is the last one applied."""
 
     def __init__(
-        self, settings: Settings, stats: Stats, build: Callable[[Request], Coroutine[None, None, Built]] = build
+        self, settings: Settings, stats: Stats, build: Callable[[Request], Coroutine[None, None, Built]] | None = None
     ) -> None:
         self.status = Status()
         self.built: Built | None = None
         self._settings = settings
-        self._build = build
+        self._builder = Builder()
+        self._build = build or self._builder.build
         self._begun: asyncio.Task[Built] | None = None
         self._started = 0.0
         self._wanted = asyncio.Event()
@@ -116,6 +117,7 @@ class Reloader:
                 await self.load(serving)
         finally:
             self._watch.stop()
+            self._builder.dismiss()
 
     async def _take_up(self, built: Built, serving: Serving) -> Status:
         try:
