@@ -60,7 +60,8 @@ def location(redirect: Redirect, request: Request) -> bytes:
     """Where a redirect leads (Envoy, `RouteEntryImplBase::newUri`)."""
     scheme = redirect.scheme or request.scheme
     host = redirect.authority or request.host
-    if not redirect.authority and (redirect.port is not None or (scheme != request.scheme and _default_port(request))):
+    stale_port = redirect.port is not None or (scheme != request.scheme and _default_port(request))
+    if stale_port and not redirect.authority and not redirect.keep_host:
         host = _without_port(host)
     port = b":%d" % redirect.port if redirect.port else b""
     query = b"" if request.query is None else b"?" + request.query
