@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from meshproxy.base.origin import Origin
 from meshproxy.plan.cors import Cors
@@ -110,6 +110,20 @@ class Route:
     rule_line: int = 0  # where the rule begins, in the file of `origin`
     lines: tuple[Line, ...] = ()  # where the path, if there is one, and each condition is written
     service: str = ""  # the host asked for, as telemetry names it: reviews.default.svc.cluster.local
+    plain: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """`plain`: nothing is asked but to forward. One test on the request path instead of one for each policy."""
+        policies = (self.rewrite, self.request_headers, self.response_headers, self.timeout, self.fault, self.cors)
+        bare = all(policy is None for policy in policies) and not self.mirrors
+        object.__setattr__(
+            self,
+            "plain",
+            bare
+            and isinstance(self.action, Forward)
+            and not any(each.request_headers or each.response_headers for each in self.action.destinations)
+            and (self.retry is None or self.retry.per_try_timeout is None),
+        )
 
     @property
     def catches_all(self) -> bool:

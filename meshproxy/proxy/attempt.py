@@ -40,44 +40,27 @@ PAUSE = _Pause()
 
 
 class Attempting(ExchangeRecord):
-    """The part of an exchange that deals with its cluster."""
-
-    __slots__ = (
-        "_cluster",
-        "_context",
-        "_coroutine",
-        "_dial",
-        "_host",
-        "_picked",
-        "_replay",
-        "_request_sent",
-        "_service_began",
-        "_target",
-        "_timeout",
-        "_timeout_alarm",
-        "_try_alarm",
-        "_try_timeout",
-        "_waits",
-    )
+    """The part of an exchange that deals with its cluster. Class defaults are what a plain request never reads."""
 
     _coroutine: Coroutine[Any, None, None]
     _cluster: LiveCluster
     _target: bytes
     _host: bytes
+    _dial: Dial | None = None
+    _timeout: float | None = None  # of the whole exchange, and its alarm
+    _timeout_alarm: Alarm | None = None
+    _try_timeout: float | None = None
+    _try_alarm: Alarm | None = None
+    _replay: list[bytes] | None = None  # what has gone up of the body, while it can be sent again
+    _request_sent = False
+    _service_began = 0.0
 
     def __init__(self, context: Context, client: Client, request: Request) -> None:
         super().__init__(client, request)
         self._context = context
         self._waits = NOTHING
         self._picked: LiveEndpoint | None = None  # counted as active, not yet reported as done
-        self._dial: Dial | None = None
-        self._service_began = 0.0
-        self._timeout: float | None = None  # of the whole exchange, and its alarm
-        self._timeout_alarm: Alarm | None = None
-        self._try_timeout: float | None = None
-        self._try_alarm: Alarm | None = None
-        self._request_sent = False
-        self._replay: list[bytes] | None = None  # what has gone up of the body, while it can be sent again
+        self._alarmed = False  # whether any of the alarms was ever set
 
     # ---- the wheel
 
@@ -89,7 +72,7 @@ class Attempting(ExchangeRecord):
             pass
 
     def _throw(self, error: ProxyError) -> None:
-        if self._waits is NOTHING:
+        if self._waits == NOTHING:
             return  # it has ended, or is at it
         self._waits = NOTHING
         try:  # noqa: SIM105
@@ -98,7 +81,7 @@ class Attempting(ExchangeRecord):
             pass
 
     def _on_alarm(self) -> None:
-        if self._waits is ALARM:
+        if self._waits == ALARM:
             self._resume()
 
     async def _sleep(self, seconds: float) -> None:
@@ -125,16 +108,13 @@ class Attempting(ExchangeRecord):
                 if connection is None:
                     connection = await self._connect(endpoint)
                 self.connection = connection
-                reader = connection.reader
                 self._send_request(connection)
-                while reader.response is None:
+                reader = connection.reader
+                while (response := reader.response) is None:
                     self._waits = HEAD
                     await PAUSE
-                response = reader.response
                 self.upstream_service_time = clock.monotonic() - self._service_began
-                if retry is None or not retries.after_response(retry, response):
-                    return response
-                if not self._may_retry(left):
+                if retry is None or not retries.after_response(retry, response) or not self._may_retry(left):
                     return response
                 self._drop_attempt(None)
             except ProxyError as error:
@@ -156,6 +136,8 @@ class Attempting(ExchangeRecord):
 
     def _kept(self, endpoint: LiveEndpoint) -> UpstreamConnection | None:
         """A kept connection of this endpoint. For what must not be sent twice, one on which nothing has happened."""
+        if not endpoint.idle:
+            return None
         connection = endpoint.take()
         if self.request.method in retries.IDEMPOTENT:
             return connection
@@ -191,7 +173,7 @@ class Attempting(ExchangeRecord):
         return dial.result()
 
     def _on_dialled(self) -> None:
-        if self._waits is CONNECTION:
+        if self._waits == CONNECTION:
             self._resume()
 
     def _drop_attempt(self, failure: Kind | None) -> None:
@@ -204,7 +186,8 @@ class Attempting(ExchangeRecord):
             self._try_alarm = None
         connection = self.connection
         if connection is not None:
-            self._note_address(connection)
+            if self._context.access_log is not None:
+                self.upstream_local_address = connection.local_address
             connection.close()
             self.connection = None
         self._report(failure)
@@ -216,15 +199,11 @@ class Attempting(ExchangeRecord):
             self._picked = None
             self._cluster.done(picked, failure)
 
-    def _note_address(self, connection: UpstreamConnection) -> None:
-        if self._context.access_log is not None:
-            self.upstream_local_address = connection.local_address
-
     # ---- the request's bytes
 
     def _send_request(self, connection: UpstreamConnection) -> None:
         request = self.request
-        if self._request_sent and self._replay:
+        if self.attempts > 1 and self._replay:
             request.body = self._replay + request.body
             self.bytes_received -= sum(map(len, self._replay))
             self._replay = []
@@ -270,7 +249,7 @@ class Attempting(ExchangeRecord):
             self.client.pause_reading()
         if request.complete:
             self._arm_timeout()
-            if self._waits is HEAD:
+            if self._waits == HEAD:
                 self._arm_try_timeout()
 
     def on_request_broken(self, error: ProxyError) -> None:
@@ -281,6 +260,7 @@ class Attempting(ExchangeRecord):
 
     def _arm_timeout(self) -> None:
         if self._timeout is not None and self._timeout_alarm is None:
+            self._alarmed = True
             self._timeout_alarm = self._context.timer.after(self._timeout, self._on_timeout)
 
     def _on_timeout(self) -> None:
@@ -288,10 +268,16 @@ class Attempting(ExchangeRecord):
 
     def _arm_try_timeout(self) -> None:
         if self._try_timeout is not None and self._try_alarm is None:
+            self._alarmed = True
             self._try_alarm = self._context.timer.after(self._try_timeout, self._on_try_timeout)
 
+    def _cancel_alarms(self) -> None:
+        for alarm in (self._timeout_alarm, self._try_alarm):
+            if alarm is not None:
+                alarm.cancel()
+
     def _on_try_timeout(self) -> None:
-        if self._waits is HEAD:
+        if self._waits == HEAD:
             self._throw(ProxyError(Kind.PER_TRY_TIMEOUT, Side.UPSTREAM, "no response within the time of one try"))
 
     # ---- told by the upstream connection

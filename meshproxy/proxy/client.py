@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
+
+from meshproxy.base.headers import Fields
 
 
 class Client(Protocol):
     """Addresses are `ip:port`."""
 
     transport: asyncio.Transport
-    blocked: bool  # whether its write buffer is over the high-water mark
-    server: bytes  # how we call ourselves on this listener
+    blocked: bool  # its write buffer is over the high-water mark
+    server: tuple[bytes, bytes]  # the field by which this listener names itself
+    forwarded: Callable[..., Fields]  # (request, client) → the fields this listener sends on
 
     @property
     def local_address(self) -> str: ...

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from meshproxy.plan.listener import Listener
 from meshproxy.plan.snapshot import Snapshot
+from meshproxy.proxy.forwarding import http_date
 from meshproxy.proxy.options import Options
 from meshproxy.proxy.timer import Timer
 from meshproxy.telemetry.record import Record
@@ -34,9 +35,9 @@ class Live:
 
 
 class Context:
-    """`live` is replaced by a reload, with one assignment."""
+    """`live` is replaced by a reload, with one assignment; `date` by the sweep."""
 
-    __slots__ = ("access_log", "draining", "live", "loop", "metrics", "options", "timer", "upstream_opened")
+    __slots__ = ("access_log", "date", "draining", "live", "loop", "metrics", "options", "timer", "upstream_opened")
 
     def __init__(
         self,
@@ -54,4 +55,5 @@ class Context:
         self.upstream_opened = upstream_opened
         self.timer = Timer(loop)
         self.live = Live(Snapshot(), {})
+        self.date = http_date()  # renewed by the sweep
         self.draining = False

@@ -7,14 +7,19 @@ than one read. Faults of the client are answered after the requests before them,
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.base.headers import Fields
 from meshproxy.base.message import Request
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.exchange import Exchange
+from meshproxy.proxy.forwarding import gateway_fields, sidecar_fields
 from meshproxy.upstream.connection import HIGH_WATER, LOW_WATER
 from meshproxy.wire.http1_server import RequestReader
+
+_SIDECAR, _GATEWAY = (b"server", b"envoy"), (b"server", b"istio-envoy")
 
 
 class Owner(Protocol):
@@ -32,11 +37,12 @@ class Downstream(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, proxy: Owner, context: Context, listener: str, server: bytes) -> None:
+    def __init__(self, proxy: Owner, context: Context, listener: str, *, is_gateway: bool) -> None:
         self._proxy = proxy
         self._context = context
         self._listener = listener
-        self.server = server
+        self.server = _GATEWAY if is_gateway else _SIDECAR
+        self.forwarded: Callable[..., Fields] = gateway_fields if is_gateway else sidecar_fields
         self._reader = RequestReader()
         self._exchange: Exchange | None = None
         self._advancing = False

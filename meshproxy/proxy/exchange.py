@@ -13,10 +13,11 @@ from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import CHUNKED, Request, Response
+from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.route import Destination, Forward, Route
 from meshproxy.proxy import forwarding, heads, local, retries
-from meshproxy.proxy.attempt import BODY, HEAD, NOTHING, PAUSE, TUNNEL, Attempting
+from meshproxy.proxy.attempt import BODY, HEAD, PAUSE, TUNNEL, Attempting
 from meshproxy.proxy.client import Client
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.reply import Reply, reply_to
@@ -33,16 +34,15 @@ _JOIN_BELOW = 16 * 1024
 class Exchange(Attempting):
     """Start it; it ends by `client.exchange_done`. The `on_…` methods are called by its two connections."""
 
-    __slots__ = ("_begun", "_cors_origin", "_destination", "_interim_sent", "_listener", "_live", "_start", "keep")
+    _cors_origin: bytes | None = None
+    _destination: Destination | None = None
+    _interim_sent = False
 
     def __init__(self, context: Context, client: Client, request: Request, listener: str) -> None:
         super().__init__(context, client, request)
-        self._live = context.live
-        self._listener = context.live.listeners.get(listener)
-        self._destination: Destination | None = None
-        self._cors_origin: bytes | None = None
+        live = self._live = context.live
+        self._listener = live.listeners.get(listener)
         self._begun = False  # a response head has gone to the client
-        self._interim_sent = False
         self._start = clock.monotonic()
         self.keep = request.keep_alive
 
@@ -59,38 +59,15 @@ class Exchange(Attempting):
 
     async def _run(self) -> None:
         try:
-            await self._answer()
+            route = self.route = self._find_route()
+            if route.plain or not await self._is_answered_here(route):
+                await self._forward(route)
         except ProxyError as error:
             self._fail(error)
         except Exception:
             _log.exception("internal error while answering %r %r", self.request.method, self.request.target)
             self._fail(ProxyError(Kind.INTERNAL, Side.LOCAL, "internal error"))
         self._end()
-
-    async def _answer(self) -> None:
-        route = self.route = self._find_route()
-        action = route.action
-        if not isinstance(action, Forward):
-            self._reply(local.answer(action, self.request))
-            return
-        if route.fault is not None and await self._inject(route.fault):
-            return
-        if route.cors is not None and self._answers_preflight(route):
-            return
-        destination = self._destination = action.choose(clock.draw())
-        self.upstream_cluster = destination.cluster
-        cluster = self._live.clusters.get(destination.cluster)
-        if cluster is None:
-            raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {destination.cluster}")
-        self._cluster = cluster
-        self._prepare(route, destination)
-        response = await self._attempt(route.retry)
-        self._send_response(response, route)
-        if response.upgrade is not None:
-            await self._tunnel()
-        while not response.complete:
-            self._waits = BODY
-            await PAUSE
 
     def _find_route(self) -> Route:
         request, listener = self.request, self._listener
@@ -103,6 +80,42 @@ class Exchange(Attempting):
                 return route
         raise ProxyError(Kind.NO_ROUTE, Side.LOCAL, "no route")
 
+    async def _forward(self, route: Route) -> None:
+        """To an endpoint and back."""
+        request, action = self.request, route.action
+        assert isinstance(action, Forward)
+        destination = action.choose(clock.draw())
+        name = self.upstream_cluster = destination.cluster
+        cluster = self._live.clusters.get(name)
+        if cluster is None:
+            raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {name}")
+        self._cluster = cluster
+        self.upstream_fields = self.client.forwarded(request, self.client)
+        self._target, self._host = request.target, request.host
+        if not route.plain:
+            self._destination = destination
+            self._apply_policies(route, destination)
+        if request.content_length and (request.method in retries.IDEMPOTENT or retries.needs_replay(route.retry)):
+            self._replay = []
+        response = await self._attempt(route.retry)
+        self._send_response(response, route)
+        if response.upgrade is not None:
+            await self._tunnel()
+        while not response.complete:
+            self._waits = BODY
+            await PAUSE
+
+    # ---- what a route may ask besides
+
+    async def _is_answered_here(self, route: Route) -> bool:
+        """Redirects and direct responses; then faults, then CORS, as Envoy's filters are ordered."""
+        if not isinstance(route.action, Forward):
+            self._reply(local.answer(route.action, self.request))
+            return True
+        if route.fault is not None and await self._inject(route.fault):
+            return True
+        return route.cors is not None and self._answers_preflight(route.cors)
+
     async def _inject(self, fault: Fault) -> bool:
         """The delay, then the abort; whether that was the answer."""
         if fault.delay and fault.delays(clock.draw()):
@@ -113,43 +126,32 @@ class Exchange(Attempting):
             return True
         return False
 
-    def _answers_preflight(self, route: Route) -> bool:
+    def _answers_preflight(self, cors: Cors) -> bool:
         """Notes an allowed origin; answers a preflight here, without the route's header operations."""
-        assert route.cors is not None
-        self._cors_origin, reply = local.preflight(route.cors, self.request)
+        self._cors_origin, reply = local.preflight(cors, self.request)
         if reply is None:
             return False
         self._reply(reply, operations=False)
         return True
 
-    def _prepare(self, route: Route, destination: Destination) -> None:
-        """All that does not change from attempt to attempt."""
-        request, listener = self.request, self._listener
-        if listener is not None and listener.is_gateway:
-            fields = request.fields + forwarding.gateway_fields(request, self.client.remote_ip)
-        else:
-            fields = request.fields + forwarding.sidecar_fields(request)
+    def _apply_policies(self, route: Route, destination: Destination) -> None:
+        """Header operations, then the rewrite; and the clocks that run from now on."""
+        request = self.request
         if route.request_headers is not None or destination.request_headers is not None:
-            fields = heads.applied(fields, route.request_headers, destination.request_headers, self._value)
+            ops = (destination.request_headers, route.request_headers)
+            self.upstream_fields = heads.applied(self.upstream_fields, ops, self._value)
         if route.rewrite is not None:
             self._target, self._host, told = heads.rewritten(route.rewrite, request)
             self.original_path = request.target
-            fields = fields + told
-        else:
-            self._target, self._host = request.target, request.host
-        self.upstream_fields = fields
-        if request.content_length and (request.method in retries.IDEMPOTENT or retries.needs_replay(route.retry)):
-            self._replay = []
+            self.upstream_fields = self.upstream_fields + told
         if route.timeout is not None:
             self._timeout = route.timeout
             if request.complete:
                 self._arm_timeout()
         if route.retry is not None and route.retry.per_try_timeout is not None:
-            self._try_timeout = self._time_of_a_try(route.retry.per_try_timeout)
-
-    def _time_of_a_try(self, per_try: float) -> float | None:
-        """A time per try that is not shorter than the whole is ignored."""
-        return per_try if self._timeout is None or per_try < self._timeout else None
+            per_try = route.retry.per_try_timeout
+            # a time per try that is not shorter than the whole is ignored
+            self._try_timeout = per_try if self._timeout is None or per_try < self._timeout else None
 
     def _value(self, command: str, argument: str) -> bytes:
         return value_of(self, command, argument)
@@ -158,40 +160,53 @@ class Exchange(Attempting):
 
     def _send_response(self, response: Response, route: Route) -> None:
         """The response's head, with what is there of its body."""
-        own = [(b"date", response.date or forwarding.date()), (b"server", self.client.server)]
-        if self.upstream_service_time is not None:
-            own.append((b"x-envoy-upstream-service-time", b"%d" % (self.upstream_service_time * 1000)))
-        fields = response.fields + own
-        if self._cors_origin is not None and route.cors is not None:
-            fields = local.with_cors(fields, route.cors, self._cors_origin)
-        own_ops = self._destination.response_headers if self._destination is not None else None
-        if route.response_headers is not None or own_ops is not None:
-            fields = heads.applied(fields, route.response_headers, own_ops, self._value)
-        if response.content_length == CHUNKED and self.request.version == b"HTTP/1.0":
-            self.keep = False
+        client, fields = self.client, response.fields
+        took = self.upstream_service_time or 0.0
+        fields += (
+            (b"date", response.date or self._context.date),
+            client.server,
+            (b"x-envoy-upstream-service-time", b"%d" % (took * 1000)),
+        )
+        if not route.plain:
+            fields = self._adorned(fields, route)
         self.details = "via_upstream"
-        if self.client.blocked and self.connection is not None:
-            self.connection.pause_reading(True)
         self._write_head(response, fields)
         if response.body or response.content_length == CHUNKED:
             self._relay(response)
 
+    def _adorned(self, fields: Fields, route: Route) -> Fields:
+        """With what CORS says of an allowed origin, and the header operations."""
+        if self._cors_origin is not None and route.cors is not None:
+            fields = local.with_cors(fields, route.cors, self._cors_origin)
+        own = self._destination.response_headers if self._destination is not None else None
+        return heads.applied(fields, (own, route.response_headers), self._value)
+
     def _write_head(self, response: Response, fields: Fields) -> None:
-        request = self.request
-        if self._context.draining or (not request.complete and request.expects_continue and not self._interim_sent):
-            self.keep = False  # in the second case nobody can tell whether the body will still come
-        framing = heads.response_framing(request, response, keep=self.keep)
-        head = response_head(response.status, fields, framing)
+        request, client = self.request, self.client
+        length = response.content_length
+        if self._context.draining or not request.complete or length == CHUNKED:
+            self._reconsider_keeping(response)
+        if client.blocked and self.connection is not None:
+            self.connection.pause_reading(True)
         self.status = response.status
         self.response_fields = fields
         self._begun = True
-        transport = self.client.transport
-        if 0 < response.content_length <= _JOIN_BELOW and response.body:
-            parts, response.body = response.body, []
-            self.bytes_sent += sum(map(len, parts))
-            transport.write(b"".join((head, *parts)))
+        head = response_head(response.status, fields, heads.response_framing(request, response, keep=self.keep))
+        if 0 < length <= _JOIN_BELOW and response.body:
+            body = b"".join(response.body)
+            response.body = []
+            self.bytes_sent = len(body)
+            client.transport.write(head + body)
         else:
-            transport.write(head)
+            client.transport.write(head)
+
+    def _reconsider_keeping(self, response: Response) -> None:
+        """Whether the connection can be kept behind this response after all."""
+        request = self.request
+        unsure = not request.complete and request.expects_continue and not self._interim_sent  # will the body come?
+        unframed = response.content_length == CHUNKED and request.version == b"HTTP/1.0"
+        if self._context.draining or unsure or unframed:
+            self.keep = False
 
     def _relay(self, response: Response) -> None:
         """Passes on what has arrived of the response's body, and its end."""
@@ -230,7 +245,7 @@ class Exchange(Attempting):
         self.bytes_sent += tunnel.bytes_down
 
     def _on_tunnel_ended(self) -> None:
-        if self._waits is TUNNEL:
+        if self._waits == TUNNEL:
             self._resume()
 
     # ---- answers of our own
@@ -241,13 +256,9 @@ class Exchange(Attempting):
         self.details = reply.details
         self.keep = self.keep and not reply.close
         response = local.response(reply, self.request)
-        fields = [*response.fields, (b"date", forwarding.date()), (b"server", self.client.server)]
-        route = self.route
-        if route is not None and operations:
-            if self._cors_origin is not None and route.cors is not None:
-                fields = local.with_cors(fields, route.cors, self._cors_origin)
-            own_ops = self._destination.response_headers if self._destination is not None else None
-            fields = heads.applied(fields, route.response_headers, own_ops, self._value)
+        fields = [*response.fields, (b"date", self._context.date), self.client.server]
+        if self.route is not None and operations:
+            fields = self._adorned(fields, self.route)
         self._write_head(response, fields)
 
     def _fail(self, error: ProxyError) -> None:
@@ -270,26 +281,24 @@ class Exchange(Attempting):
 
     def _end(self) -> None:
         """Gives back what was taken, tells who counts, and lets the connection go on."""
-        if self._timeout_alarm is not None:
-            self._timeout_alarm.cancel()
-        if self._try_alarm is not None:
-            self._try_alarm.cancel()
         now = clock.monotonic()
-        connection = self.connection
+        context, request, connection = self._context, self.request, self.connection
+        if self._alarmed:
+            self._cancel_alarms()
         if connection is not None:
-            self._note_address(connection)
-            if self.request.complete and self.request.upgrade is None:
+            if context.access_log is not None:
+                self.upstream_local_address = connection.local_address
+            if request.complete and request.upgrade is None:
                 connection.release(now)
             else:
                 connection.close()
             self.connection = None
         self._report(None)
         self.duration = now - self._start
-        context = self._context
-        context.metrics.observe(self, self.route.service if self.route is not None else "")
+        route = self.route
+        context.metrics.observe(self, route.service if route is not None else "")
         if context.access_log is not None:
             context.access_log.log(self)
-        self._waits = NOTHING
         self.client.exchange_done(keep=self.keep)
 
     # ---- told by the two connections
@@ -304,9 +313,9 @@ class Exchange(Attempting):
         response = reader.response
         if response is None:
             return
-        if self._waits is HEAD:
+        if self._waits == HEAD:
             self._resume()
-        elif self._waits is BODY:
+        elif self._waits == BODY:
             self._relay(response)
             if response.complete:
                 self._resume()
@@ -321,5 +330,5 @@ class Exchange(Attempting):
 
     def on_idle(self) -> None:
         """Nothing has moved for the stream's idle time-out."""
-        if self._waits is not TUNNEL:
+        if self._waits != TUNNEL:
             self._throw(ProxyError(Kind.STREAM_IDLE, Side.LOCAL, "nothing moved for too long"))

@@ -12,29 +12,32 @@ from meshproxy.base import clock
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import CHUNKED, Request
 from meshproxy.plan.listener import scheme_of as scheme_of
+from meshproxy.proxy.client import Client
 
+_PLAIN_HTTP = (b"x-forwarded-proto", b"http")
 _KEPT = (b"x-forwarded-for", b"x-envoy-original-host", b"x-envoy-original-path")
 
 
-def sidecar_fields(request: Request) -> Fields:
-    """The managed fields as a sidecar sends them on."""
+def sidecar_fields(request: Request, client: Client) -> Fields:
+    """The fields as a sidecar sends them on: the request's own, and those it manages."""
     managed = request.managed
     if not managed:
-        return [(b"x-forwarded-proto", b"http"), (b"x-request-id", clock.request_id())]
-    fields = [(name, value) for name in _KEPT for value in managed.get(name, ())]
+        return [*request.fields, _PLAIN_HTTP, (b"x-request-id", clock.request_id())]
+    fields = request.fields + [(name, value) for name in _KEPT for value in managed.get(name, ())]
     fields.append((b"x-forwarded-proto", request.scheme))
     request_id = managed.get(b"x-request-id")
     fields.append((b"x-request-id", request_id[0] if request_id and request_id[0] else clock.request_id()))
     return fields
 
 
-def gateway_fields(request: Request, client: bytes) -> Fields:
-    """The managed fields as a gateway sends them on; `client` is the peer's address without port."""
-    seen = b",".join([*request.managed.get(b"x-forwarded-for", ()), client])
+def gateway_fields(request: Request, client: Client) -> Fields:
+    """The fields as a gateway sends them on."""
+    address = client.remote_ip
     return [
-        (b"x-forwarded-for", seen),
+        *request.fields,
+        (b"x-forwarded-for", b",".join([*request.managed.get(b"x-forwarded-for", ()), address])),
         (b"x-forwarded-proto", request.scheme),
-        (b"x-envoy-external-address", client),
+        (b"x-envoy-external-address", address),
         (b"x-request-id", clock.request_id()),
     ]
 
@@ -45,6 +48,8 @@ def request_tail(request: Request, attempt: int, timeout: float | None) -> bytes
     if timeout is not None:
         tail += b"x-envoy-expected-rq-timeout-ms: %d\r\n" % round(timeout * 1000)
     length = request.content_length
+    if not length and request.method == b"GET" and request.upgrade is None:
+        return tail
     if length == CHUNKED:
         tail += b"Transfer-Encoding: chunked\r\n"
     elif length or request.method in _BODY_EXPECTED:
@@ -59,13 +64,7 @@ def request_tail(request: Request, attempt: int, timeout: float | None) -> bytes
 #: Without a body these announce its length all the same (RFC 9110, 8.6).
 _BODY_EXPECTED = frozenset((b"POST", b"PUT", b"PATCH"))
 
-_date = (0, b"")
 
-
-def date() -> bytes:
-    """The present as an HTTP date, made once a second."""
-    global _date
-    now = int(clock.wall())
-    if _date[0] != now:
-        _date = (now, strftime("%a, %d %b %Y %H:%M:%S GMT", gmtime(now)).encode())
-    return _date[1]
+def http_date() -> bytes:
+    """The present as a Date field has it."""
+    return strftime("%a, %d %b %Y %H:%M:%S GMT", gmtime(clock.wall())).encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import CHUNKED, Request, Response
 from meshproxy.plan.header_ops import HeaderOps, Lookup
@@ -9,9 +11,9 @@ from meshproxy.plan.rewrite import Rewrite
 from meshproxy.plan.rewrite import location as location
 
 
-def applied(fields: Fields, route_ops: HeaderOps | None, own_ops: HeaderOps | None, lookup: Lookup) -> Fields:
-    """The destination's operations first, then the route's (Envoy, weighted clusters): the route wins."""
-    for ops in (own_ops, route_ops):
+def applied(fields: Fields, operations: Iterable[HeaderOps | None], lookup: Lookup) -> Fields:
+    """The destination's operations come first, then the route's (Envoy, weighted clusters): the route wins."""
+    for ops in operations:
         if ops is not None:
             fields = ops.apply(fields, lookup)
     return fields
@@ -20,6 +22,8 @@ def applied(fields: Fields, route_ops: HeaderOps | None, own_ops: HeaderOps | No
 def response_framing(request: Request, response: Response, *, keep: bool) -> bytes:
     """The lines that frame a response to this client, each with its CRLF."""
     length = response.content_length
+    if length > 0 and keep and request.version == b"HTTP/1.1":
+        return b"Content-Length: %d\r\n" % length
     if length > 0:
         framing = b"Content-Length: %d\r\n" % length
     elif length == CHUNKED:

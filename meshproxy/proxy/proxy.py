@@ -12,12 +12,11 @@ from meshproxy.base import clock
 from meshproxy.plan.snapshot import Snapshot
 from meshproxy.proxy.context import Context, Live, Log
 from meshproxy.proxy.downstream import Downstream
+from meshproxy.proxy.forwarding import http_date
 from meshproxy.proxy.options import Options
 from meshproxy.telemetry.metrics import RequestMetrics
 from meshproxy.telemetry.stats import Labels, Stats
 from meshproxy.upstream.clusters import Clusters
-
-_SERVER = {False: b"envoy", True: b"istio-envoy"}
 
 
 class Proxy:
@@ -65,7 +64,7 @@ class Proxy:
 
         def protocol() -> Downstream:
             plan = context.live.listeners.get(listener)
-            return Downstream(self, context, listener, _SERVER[plan is not None and plan.is_gateway])
+            return Downstream(self, context, listener, is_gateway=plan is not None and plan.is_gateway)
 
         return protocol
 
@@ -107,6 +106,7 @@ class Proxy:
         """The one look at everything that may have been still for too long."""
         now = self.now = clock.monotonic()
         context = self._context
+        context.date = http_date()
         self._sweeper = context.loop.call_later(context.options.sweep_interval, self._sweep)
         for connection in tuple(self._connections):
             connection.sweep(now)
