@@ -180,24 +180,24 @@ def _policies(route: Route, decision: Decision) -> Iterator[tuple[str, Iterable[
     """What else happens, where anything does."""
     if not decision.targets:
         if route.response_headers is not None:
-            yield "response", _operations(route.response_headers)
+            yield "response", operation_lines(route.response_headers)
         return
     yield "timeout", (duration_text(route.timeout) if route.timeout is not None else "none",)
-    yield "retries", (_retry(route.retry),)
+    yield "retries", (retry_line(route.retry),)
     if route.fault is not None:
-        yield "fault", _fault(route.fault)
+        yield "fault", fault_lines(route.fault)
     if route.rewrite is not None:
         path, authority = rewritten(route.rewrite, decision)
         yield "rewritten to", (f"{authority}{path}",)
     if route.cors is not None:
         yield "cors", ("answers preflights" if route.cors.origins else "allows no origin",)
     if route.request_headers is not None:
-        yield "request", _operations(route.request_headers)
+        yield "request", operation_lines(route.request_headers)
     if route.response_headers is not None:
-        yield "response", _operations(route.response_headers)
+        yield "response", operation_lines(route.response_headers)
 
 
-def _retry(retry: Retry | None) -> str:
+def retry_line(retry: Retry | None) -> str:
     if retry is None:
         return "none"
     conditions = ",".join([*sorted(retry.conditions), *map(str, sorted(retry.statuses))])
@@ -205,7 +205,7 @@ def _retry(retry: Retry | None) -> str:
     return f"{retry.attempts}{per_try}, on {conditions.replace(',', ', ')}"
 
 
-def _fault(fault: Fault) -> Iterator[str]:
+def fault_lines(fault: Fault) -> Iterator[str]:
     if fault.delay_share:
         yield f"{percent(fault.delay_share):g}% are delayed by {duration_text(fault.delay)}"
     if fault.abort_share:
@@ -213,7 +213,7 @@ def _fault(fault: Fault) -> Iterator[str]:
         yield f"{percent(fault.abort_share):g}% are answered with {status}"
 
 
-def _operations(ops: HeaderOps) -> Iterator[str]:
+def operation_lines(ops: HeaderOps) -> Iterator[str]:
     for name in sorted(ops.remove):
         yield f"removes {name.decode()}"
     for verb, values in (("sets", ops.set), ("adds", ops.add)):

@@ -17,6 +17,7 @@ _VERBS = {
     "run": ("meshproxy.cli.run", "serve the configuration"),
     "explain": ("meshproxy.cli.explain", "say what becomes of one request, and why"),
     "test": ("meshproxy.cli.test", "run route tests, without a server"),
+    "diff": ("meshproxy.cli.diff", "say what changes for requests between two configurations"),
     "check": ("meshproxy.cli.check", "find what is wrong or suspicious, from files alone"),
     "routes": ("meshproxy.cli.tables", "print the routes of the compiled configuration"),
     "clusters": ("meshproxy.cli.tables", "print its clusters"),
