@@ -13,8 +13,7 @@ from typing import cast
 from meshproxy.admin.views import Answer, answer
 from meshproxy.base.headers import first
 from meshproxy.control.service import Service
-from meshproxy.control.settings import Address
-from meshproxy.control.sockets import BACKLOG, bind, bound_address
+from meshproxy.control.sockets import BACKLOG, bind
 
 _LONGEST_HEAD = 16 * 1024
 _MOST_CONNECTIONS = 256
@@ -31,13 +30,12 @@ _REASONS = {
 _BAD = Answer(400, "bad request\n")
 
 
-async def open_admin(service: Service) -> Address:
-    """Listens where the settings say, as long as the process lives; gives the address as bound."""
+async def open_admin(service: Service) -> asyncio.Server:
+    """Listens where the settings say; raises CannotBindError."""
     sock = bind(service.settings.admin)
     connections: set[_Connection] = set()
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: _Connection(service, connections), sock=sock, backlog=BACKLOG)
-    return bound_address(sock)
+    return await loop.create_server(lambda: _Connection(service, connections), sock=sock, backlog=BACKLOG)
 
 
 class _Connection(asyncio.Protocol):
@@ -47,6 +45,7 @@ class _Connection(asyncio.Protocol):
         self._service = service
         self._connections = connections
         self._buffer = b""
+        self._ended = False
         self._answering: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,6 +68,11 @@ class _Connection(asyncio.Protocol):
         elif len(self._buffer) > _LONGEST_HEAD:
             self._transport.abort()
 
+    def eof_received(self) -> bool:
+        """Who has said all still gets the answers."""
+        self._ended = True
+        return self._answering is not None
+
     def _next(self) -> None:
         head, end, rest = self._buffer.partition(b"\r\n\r\n")
         if end and len(head) <= _LONGEST_HEAD:
@@ -77,6 +81,8 @@ class _Connection(asyncio.Protocol):
             self._start(self._answer(head))
         elif len(self._buffer) > _LONGEST_HEAD:
             self._write(_BAD, with_body=True, keep=False)
+        elif self._ended:
+            self._transport.close()
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         self._answering = asyncio.get_running_loop().create_task(work)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,8 +17,8 @@ from meshproxy.control.built import Bound, Built
 from meshproxy.control.live import LiveRow
 from meshproxy.control.pause import settle
 from meshproxy.control.reload import Reloader, summary
-from meshproxy.control.settings import Address, Settings, address_text
-from meshproxy.control.sockets import CannotBindError
+from meshproxy.control.settings import Settings, address_text
+from meshproxy.control.sockets import CannotBindError, bound_address
 from meshproxy.telemetry.metrics import count_build
 from meshproxy.telemetry.stats import Stats
 
@@ -36,6 +37,10 @@ class Fleet(Protocol):
     def abort(self) -> None: ...
 
 
+OpenAdmin = Callable[["Service"], Awaitable[asyncio.Server]]
+"""Opens the admin address, or raises CannotBindError."""
+
+
 class Service:
     """One run. `state` is what /ready says: PRE_INITIALIZING, LIVE, DRAINING."""
 
@@ -47,13 +52,14 @@ class Service:
         self.stats = Stats.create(settings.workers + several, worker=settings.workers if several else 0)
         self.reloader = Reloader(settings, self.stats)
         self.fleet: Fleet | None = None
+        self._admin: asyncio.Server | None = None
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
         self._failed = False
         count_build(self.stats)
 
-    async def run(self, open_admin: Callable[[Service], Awaitable[Address]]) -> int:
-        """Until a signal ends it. `open_admin` opens the admin address and gives it as bound."""
+    async def run(self, open_admin: OpenAdmin) -> int:
+        """Until a signal ends it."""
         self._handle_signals()
         self.reloader.begin()
         await asyncio.sleep(0)  # the build's process starts now, and we import the data plane beside it
@@ -68,14 +74,16 @@ class Service:
         finally:
             if self.fleet is not None:
                 self.fleet.abort()
+            if self._admin is not None:
+                self._admin.close()
         return FAILURE if self._failed else OK
 
-    async def _start(self, open_admin: Callable[[Service], Awaitable[Address]]) -> int:
+    async def _start(self, open_admin: OpenAdmin) -> int:
         """The exit code of a start that failed, or OK."""
         try:
             self.fleet = self._make_fleet()
             self.fleet.start()
-            admin = await open_admin(self)
+            self._admin = await open_admin(self)
             status = await self.reloader.load(self.fleet)
         except CannotBindError as error:
             return _say(str(error), CANNOT_BIND)
@@ -87,10 +95,13 @@ class Service:
         settle()
         self.state = "LIVE"
         listening = [f"{_role(bound)} {address_text(bound.address)}" for bound in status.bound]
-        listening.insert(1, f"admin {address_text(admin)}")
+        listening.insert(1, f"admin {address_text(bound_address(self._admin.sockets[0]))}")
         return _say(f"ready: {', '.join(listening)}; {summary(status)}", OK)
 
     def _make_fleet(self) -> Fleet:
+        if self.settings.access_log not in ("-", "off"):
+            # said once and at once, not by every worker that cannot start
+            os.close(os.open(self.settings.access_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
         # neither is needed where the other is: the supervisor never serves a request
         if self.settings.workers > 1:
             from meshproxy.control.supervisor import Supervisor

@@ -24,7 +24,7 @@ from meshproxy.control.sockets import CannotBindError, bound_address, reserve
 from meshproxy.telemetry.stats import Stats
 
 _SHORT_LIFE = 10.0
-_MOST_SHORT_LIVES = 6
+_MOST_SHORT_LIVES = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _GRACE = 2.0
 """Beyond the drain time, before a worker that does not end is killed."""

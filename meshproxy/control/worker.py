@@ -72,6 +72,8 @@ class Worker:
         # connections that wait in the backlog are ours already: take them in
         await asyncio.sleep(_LOOK)
         self.close()
+        # the last one accepted is told to the data plane in the loop's next turn
+        await asyncio.sleep(0)
         self._plane.start_drain()
         deadline = clock.monotonic() + seconds
         while self._plane.active and clock.monotonic() < deadline:  # noqa: ASYNC110 - no event per connection for this

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,8 +58,9 @@ def _metric(proxy: Proxy, pattern: str) -> int:
     return sum(int(value) for value in re.findall(rf"^{pattern} (\d+)$", text, re.MULTILINE))
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _workers(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"_worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def _alive(pid: int) -> bool:
@@ -161,12 +164,31 @@ def test_flags_have_environment_twins_which_flags_beat(tmp_path: Path) -> None:
 
 def test_a_worker_that_dies_is_started_again_and_counted() -> None:
     with Upstream() as upstream, Proxy([service_entry(_HOST, upstream.port)], "--workers", "2") as proxy:
-        children = _children(proxy.pid)
-        assert len(children) == 2
-        os.kill(children[0], signal.SIGKILL)
+        found = _workers(proxy.pid)
+        assert len(found) == 2
+        os.kill(found[0], signal.SIGKILL)
         eventually(lambda: _metric(proxy, "meshproxy_worker_restarts_total") == 1, "a restart is counted")
         eventually(lambda: _metric(proxy, "meshproxy_workers") == 2, "two workers serve again")
         assert {fetch(proxy.address, _HOST).status for _ in range(20)} == {200}
+
+
+def test_workers_that_do_not_stay_alive_end_the_run() -> None:
+    with Upstream() as upstream, Proxy([service_entry(_HOST, upstream.port)], "--workers", "2") as proxy:
+        while proxy.process.popen.poll() is None:
+            for child in _workers(proxy.pid)[:1]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            time.sleep(0.01)
+        assert proxy.process.wait() == 1
+        assert proxy.process.lines[-1].endswith("does not stay alive: giving up")
+
+
+def test_an_access_log_that_cannot_be_written_is_said_at_the_start(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "a.yaml").write_text("")
+    log = tmp_path / "none" / "access.log"
+    process = _run("-f", str(tmp_path), "--access-log", str(log), "--workers", workers)
+    assert _ended(process) == 1
+    assert process.lines == [f"{log}: No such file or directory"]
 
 
 def test_counters_are_summed_over_workers_and_survive_them() -> None:
@@ -174,7 +196,7 @@ def test_counters_are_summed_over_workers_and_survive_them() -> None:
         for _ in range(20):
             fetch(proxy.address, _HOST)
         eventually(lambda: _metric(proxy, r"istio_requests_total\{[^}]*\}") == 20, "all requests are counted")
-        os.kill(_children(proxy.pid)[0], signal.SIGKILL)
+        os.kill(_workers(proxy.pid)[0], signal.SIGKILL)
         eventually(lambda: _metric(proxy, "meshproxy_worker_restarts_total") == 1, "a restart is counted")
         assert _metric(proxy, r"istio_requests_total\{[^}]*\}") == 20
         rows = _json(proxy, "/clusters?format=json")
@@ -183,9 +205,9 @@ def test_counters_are_summed_over_workers_and_survive_them() -> None:
 
 def test_workers_end_when_their_supervisor_is_killed() -> None:
     with Upstream() as upstream, Proxy([service_entry(_HOST, upstream.port)], "--workers", "2") as proxy:
-        children = _children(proxy.pid)
+        found = _workers(proxy.pid)
         os.kill(proxy.pid, signal.SIGKILL)
-        eventually(lambda: not any(map(_alive, children)), "no worker is left")
+        eventually(lambda: not any(map(_alive, found)), "no worker is left")
 
 
 # ---- drain
@@ -285,7 +307,7 @@ def test_the_access_log_is_reopened_after_rotation_and_written_at_the_end(worker
 
 
 def _holds(proxy: Proxy, path: Path) -> bool:
-    files = [file for pid in (proxy.pid, *_children(proxy.pid)) for file in Path(f"/proc/{pid}/fd").iterdir()]
+    files = [file for pid in (proxy.pid, *_workers(proxy.pid)) for file in Path(f"/proc/{pid}/fd").iterdir()]
     return any(file.is_symlink() and str(file.readlink()) == str(path) for file in files)
 
 
