@@ -22,7 +22,7 @@ from support.raw import Address
 from support.wait import eventually
 
 Config = str | Mapping[str, str] | Sequence[Mapping[str, Any]]
-_ADDRESS = re.compile(r"(127\.0\.0\.1|\[::1?\]|0\.0\.0\.0):(\d+)")
+_BOUND = re.compile(r"\b(listen|admin|gateway) (\[[\da-f:]+\]|[\d.]+):(\d+)")
 _START_PATIENCE = 30.0
 
 
@@ -136,7 +136,9 @@ class Proxy:
         self.process = Process([*command, *arguments], env)
         try:
             self.ready_line = self.process.line("ready:")
-            self.address, self.admin = self._addresses()
+            (self.address,) = self._bound("listen")
+            (self.admin,) = self._bound("admin")
+            self.gateways = self._bound("gateway")
         except BaseException:
             self.stop()
             raise
@@ -170,13 +172,9 @@ class Proxy:
         shutil.rmtree(self.directory, ignore_errors=True)
         return code
 
-    def _addresses(self) -> tuple[Address, Address]:
-        """From the ready line: the first address serves, the one named admin is the admin's."""
-        found = [(m.start(), (m[1].strip("[]"), int(m[2]))) for m in _ADDRESS.finditer(self.ready_line)]
-        word = self.ready_line.find("admin")
-        assert found and word >= 0, f"no addresses in {self.ready_line!r}"
-        admin = next(address for start, address in found if start > word)
-        return next(address for _, address in found if address != admin), admin
+    def _bound(self, role: str) -> list[Address]:
+        """From the ready line: `listen`, `admin` and every `gateway`, each before its address."""
+        return [(m[2].strip("[]"), int(m[3])) for m in _BOUND.finditer(self.ready_line) if m[1] == role]
 
 
 def as_files(config: Config) -> dict[str, str]:
