@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from meshproxy.base.headers import Fields
+from meshproxy.base.message import Request
 from meshproxy.plan.listener import Listener
 from meshproxy.plan.snapshot import Snapshot
 from meshproxy.proxy.forwarding import http_date
@@ -23,6 +25,10 @@ class Log(Protocol):
     def log(self, record: Record) -> None: ...
 
 
+Explain = Callable[[Request, bytes, str, Snapshot, Fields], Fields]
+"""(request, the client's IP address, listener, snapshot, a response's fields) → its fields with what explains them."""
+
+
 class Live:
     """One snapshot in use: a request keeps the one it began with."""
 
@@ -35,9 +41,20 @@ class Live:
 
 
 class Context:
-    """`live` is replaced by a reload, with one assignment; `date` by the sweep."""
+    """`live` is replaced by a reload, with one assignment; `date` by the sweep; `explain` where the admin wants it."""
 
-    __slots__ = ("access_log", "date", "draining", "live", "loop", "metrics", "options", "timer", "upstream_opened")
+    __slots__ = (
+        "access_log",
+        "date",
+        "draining",
+        "explain",
+        "live",
+        "loop",
+        "metrics",
+        "options",
+        "timer",
+        "upstream_opened",
+    )
 
     def __init__(
         self,
@@ -57,3 +74,4 @@ class Context:
         self.live = Live(Snapshot(), {})
         self.date = http_date()  # renewed by the sweep
         self.draining = False
+        self.explain: Explain | None = None

@@ -46,6 +46,10 @@ class Exchange(Attempting):
         self._start = clock.monotonic()
         self.keep = request.keep_alive
 
+    @property
+    def listener_name(self) -> str:
+        return self._listener.name if self._listener is not None else ""
+
     def start(self) -> None:
         self._coroutine = self._run()
         self._resume()
@@ -188,6 +192,8 @@ class Exchange(Attempting):
             self._reconsider_keeping(response)
         if client.blocked and self.connection is not None:
             self.connection.pause_reading(True)
+        if self._context.explain is not None:
+            fields = self._context.explain(request, client.remote_ip, self.listener_name, self._live.snapshot, fields)
         self.status = response.status
         self.response_fields = fields
         self._begun = True

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from meshproxy.base import clock
 from meshproxy.plan.snapshot import Snapshot
-from meshproxy.proxy.context import Context, Live, Log
+from meshproxy.proxy.context import Context, Explain, Live, Log, Metrics
 from meshproxy.proxy.downstream import Downstream
 from meshproxy.proxy.forwarding import http_date
 from meshproxy.proxy.options import Options
@@ -67,6 +67,14 @@ class Proxy:
             return Downstream(self, context, listener, is_gateway=plan is not None and plan.is_gateway)
 
         return protocol
+
+    def explain(self, explain: Explain | None) -> None:
+        """From the next response on its head passes through `explain`; None costs nothing."""
+        self._context.explain = explain
+
+    def watch(self, watched: Callable[[Metrics], Metrics]) -> None:
+        """Puts `watched` before what is told of every request that ends."""
+        self._context.metrics = watched(self._context.metrics)
 
     def start_drain(self) -> None:
         """Answers carry `Connection: close` from now on; idle connections are closed."""

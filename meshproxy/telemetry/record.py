@@ -35,6 +35,9 @@ class Record(Protocol):
     attempts: int
 
     @property
+    def listener_name(self) -> str: ...  # empty for what is no request
+
+    @property
     def started(self) -> float: ...  # Unix time
 
     @property
