@@ -19,13 +19,16 @@ from meshproxy.wire.http1_framing import (
     MAX_FIELDS,
     MAX_HEAD,
     RAW_THRESHOLD,
+    FieldNames,
     check_trailers,
-    head_bytes,
     is_chunked,
     nominated,
 )
 
-_SPECIAL = FRAMING | MANAGED_RESPONSE | WATCHED_RESPONSE
+_NAMES = FieldNames(FRAMING | MANAGED_RESPONSE | WATCHED_RESPONSE)
+
+
+_join_pair = b": ".join
 
 
 def _fault(cause: str) -> ProxyError:
@@ -51,9 +54,7 @@ class ResponseReader:
         self._raw = 0
         self._size = 0  # bytes fed since the head began
         self._is_1_1 = False  # the status line of this response says HTTP/1.1
-        self._fields: Fields = []
-        self._special: dict[bytes, list[bytes]] = {}
-        self._watched: dict[bytes, bytes] = {}
+        self._pairs: Fields = []
         self._chunks = 0
         self._parser: Any = httptools.HttpResponseParser(self)
 
@@ -166,64 +167,65 @@ class ResponseReader:
             self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        value = value.rstrip(b" \t")
-        lower = name.lower()
-        if lower not in _SPECIAL:
-            self._fields.append((name, value))
-        elif lower in WATCHED_RESPONSE:
-            self._fields.append((name, value))
-            self._watched[lower] = value
-        elif lower in self._special:
-            self._special[lower].append(value)
-        else:
-            self._special[lower] = [value]
+        self._pairs.append((name, value))
 
     def on_headers_complete(self) -> None:
-        fields, special = self._fields, self._special
-        self._fields, self._special = [], {}
+        pairs, self._pairs = self._pairs, []
         if not self._expecting:
             return
+        if len(pairs) > MAX_FIELDS or (self._size > MAX_HEAD and _size_of(pairs) > MAX_HEAD):
+            raise _fault(f"the response head is larger than 60 KiB or has more than {MAX_FIELDS} fields")
         parser = self._parser
         status: int = parser.get_status_code()
-        if len(fields) > MAX_FIELDS or (self._size > MAX_HEAD and _size_of(fields) > MAX_HEAD):
-            raise _fault(f"the response head is larger than 60 KiB or has more than {MAX_FIELDS} fields")
-        if not 100 <= status <= 599:
-            raise _fault(f"status {status}")
+        fields, special = _NAMES.sort(pairs)
         response = Response(status, fields)
-        if self._watched:
-            response.watched, self._watched = self._watched, {}
-        keep_alive: bool = parser.should_keep_alive()
         self._read_framing(response, special)
-        if status < 200 and status != 101:
-            response.complete = True
-            self.informational.append(response)
-            self._is_1_1 = False
-            return
-        if not keep_alive:
+        if not parser.should_keep_alive():
             self.reusable = False
-        self.response = response
-        if self._head_only or status in (204, 304):
-            self._end_without_body(response)
-        elif status == 101:
-            self._accept_upgrade(response, special)
+        if 200 <= status <= 599 and status != 204 and status != 304 and not self._head_only:
+            self.response = response
+        else:
+            self._on_bodiless(response, special)
 
     def _read_framing(self, response: Response, special: dict[bytes, list[bytes]]) -> None:
-        if b"date" in special:
-            response.date = special[b"date"][0]
-        lengths = special.get(b"content-length")
-        codings = special.get(b"transfer-encoding")
+        get = special.get
+        lengths, connection = get(b"content-length"), get(b"connection")
         if not self._is_1_1:
-            self._check_version(codings)
-        if b"connection" in special and (dropped := nominated(b",".join(special[b"connection"]))):
+            self._check_version(get(b"transfer-encoding"))
+        if connection is not None and connection[0] != b"keep-alive" and (dropped := nominated(b",".join(connection))):
             response.fields[:] = [pair for pair in response.fields if pair[0].lower() not in dropped]
+        if dates := get(b"date"):
+            response.date = dates[0]
         self._until_eof = False
         if lengths is not None:
             response.announced_length = response.content_length = int(lengths[0])
-        elif codings is not None and is_chunked(codings, b"HTTP/1.1", Side.UPSTREAM):
+        elif codings := get(b"transfer-encoding"):
+            is_chunked(codings, b"HTTP/1.1", Side.UPSTREAM)
             response.content_length = CHUNKED
         elif response.status >= 200:
             self._until_eof = True
             response.content_length = CHUNKED
+        for name in WATCHED_RESPONSE:
+            if name in special:
+                response.watched = response.watched | {name: special[name][0]}
+                response.fields.extend((name, value) for value in special[name])
+
+    def _on_bodiless(self, response: Response, special: dict[bytes, list[bytes]]) -> None:
+        """Statuses that are more or less than an answer with a body."""
+        status = response.status
+        if not 100 <= status <= 599:
+            raise _fault(f"status {status}")
+        if status >= 200:
+            self.response = response
+            self._end_without_body(response)
+        elif status == 101:
+            self.response = response
+            self._accept_upgrade(response, special)
+        else:
+            response.complete = True
+            self.informational.append(response)
+            self.reusable = True
+            self._is_1_1 = False
 
     def _check_version(self, codings: list[bytes] | None) -> None:
         """Where the status line was not seen to begin with HTTP/1.1: an older version, a split or a second head."""
@@ -265,9 +267,8 @@ class ResponseReader:
         response = self.response
         if response is None or response.complete:
             return
-        if self._fields or self._special:
-            response.trailers = self._fields
-            self._fields, self._special = [], {}
+        if self._pairs:
+            response.trailers, self._pairs = self._pairs, []
             check_trailers(response.trailers, Side.UPSTREAM)
         response.complete = True
         self._expecting = False
@@ -278,5 +279,19 @@ def _size_of(fields: Fields) -> int:
 
 
 def request_head(method: bytes, target: bytes, host: bytes, fields: Fields, tail: bytes) -> bytes:
-    """The bytes of a request head; Host comes first. `tail`: ready-made lines, each with its CRLF."""
-    return head_bytes(b"%b %b HTTP/1.1\r\nHost: %b" % (method, target, host), fields, tail)
+    """The bytes of a request head; Host comes first. `fields` are never none here; `tail`: ready-made lines,
+    each with its CRLF."""
+    lines = b"\r\n".join(map(_join_pair, fields))
+    parts = (
+        method,
+        b" ",
+        target,
+        b" HTTP/1.1\r\nHost: ",
+        host,
+        b"\r\n",
+        lines,
+        b"\r\n" if lines else b"",
+        tail,
+        b"\r\n",
+    )
+    return b"".join(parts)

@@ -7,7 +7,6 @@ RFC 9112; httptools leaves to us what the tests in `tests/conformance/` list.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import Fields, listed
@@ -34,18 +33,48 @@ _NEVER_NOMINATED_PREFIXES = (b"x-forwarded-", b"x-envoy-")
 _PLAIN_CONNECTION = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
 _NOTHING: frozenset[bytes] = frozenset()
 
-_HOST_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
+_OWS = b" \t"
+HOST_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _join_pair = b": ".join
 
 
-def head_bytes(start_line: bytes, fields: Iterable[tuple[bytes, bytes]], tail: bytes) -> bytes:
-    """A complete message head. `tail` is ready-made lines, each with its CRLF."""
-    return (
-        b"\r\n".join((start_line, *map(_join_pair, fields), tail, b""))
-        if tail
-        else (b"\r\n".join((start_line, *map(_join_pair, fields), b"", b"")))
-    )
+class FieldNames(dict[bytes, bytes | None]):
+    """Which names are special, by the spelling that comes: the lower-case name, or None for an ordinary one.
+
+    Spellings are learned, up to a bound, so that a name costs one look-up.
+    """
+
+    BOUND = 1024
+
+    def __init__(self, special: frozenset[bytes]) -> None:
+        self._special = special
+
+    def _learn(self, name: bytes) -> bytes | None:
+        lower = name.lower()
+        if len(self) >= self.BOUND:
+            self.clear()
+        kind = self[name] = lower if lower in self._special else None
+        return kind
+
+    def sort(self, pairs: Fields) -> tuple[Fields, dict[bytes, list[bytes]]]:
+        """(the ordinary fields, the values of the special ones by lower-case name). White space behind values goes."""
+        fields: Fields = []
+        special: dict[bytes, list[bytes]] = {}
+        for pair in pairs:
+            name, value = pair
+            try:
+                kind = self[name]
+            except KeyError:
+                kind = self._learn(name)
+            trimmed = value.rstrip(_OWS)
+            if kind is None:
+                fields.append(pair if trimmed is value else (name, trimmed))
+            elif kind in special:
+                special[kind].append(trimmed)
+            else:
+                special[kind] = [trimmed]
+        return fields, special
 
 
 def chunk(parts: list[bytes]) -> list[bytes]:
@@ -74,7 +103,7 @@ def nominated(connection: bytes) -> frozenset[bytes]:
 
 def valid_host(host: bytes) -> bool:
     """Whether a Host value is `uri-host [":" port]`, and not empty."""
-    if host and not host.translate(None, _HOST_LETTERS):
+    if host and not host.translate(None, HOST_LETTERS):
         return True
     return _HOST.fullmatch(host) is not None
 

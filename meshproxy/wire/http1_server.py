@@ -21,24 +21,26 @@ from meshproxy.base.headers import MANAGED_REQUEST, Fields, listed
 from meshproxy.base.message import CHUNKED, Request
 from meshproxy.wire.http1_framing import (
     FRAMING,
+    HOST_LETTERS,
     MAX_CHUNK_LINE,
     MAX_FIELDS,
     MAX_HEAD,
     RAW_THRESHOLD,
+    FieldNames,
     check_trailers,
-    head_bytes,
     is_chunked,
     nominated,
     valid_host,
 )
 from meshproxy.wire.target import split_target
 
-_SPECIAL = FRAMING | MANAGED_REQUEST | {b"host", b"expect"}
+_NAMES = FieldNames(FRAMING | MANAGED_REQUEST | {b"host", b"expect"})
 _METHOD = re.compile(rb"\s*[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ")
 _OTHER_PROTOCOL = re.compile(rb" (?:RTSP|ICE)/[0-9]\.[0-9]\r?$")
 #: A head that puts a fresh parser into the state "reading a body of this framing".
 _PRIMER = b"POST / HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n"
 _NONE = [b""]
+_join_pair = b": ".join
 
 
 def _fault(kind: Kind, cause: str) -> ProxyError:
@@ -61,8 +63,7 @@ class RequestReader:
         self._current: Request | None = None
         self._raw = 0  # bytes of the current body that bypass the parser
         self._url = b""
-        self._fields: Fields = []
-        self._special: dict[bytes, list[bytes]] = {}
+        self._pairs: Fields = []
         self._head_size = 0
         self._priming = False
         self._chunks = 0
@@ -130,7 +131,7 @@ class RequestReader:
             self._explain(error, data)
         if self._current is not None:
             self._watch_body(size, self._current, before if current is self._current else 0)
-        elif not self._completed or self._url or self._fields or self._special:
+        elif not self._completed or self._url or self._pairs:
             self._watch_head(size)
 
     def _watch_head(self, size: int) -> None:
@@ -138,7 +139,7 @@ class RequestReader:
         self.mid_head = True
         self._head_size += size
         if self._head_size > MAX_HEAD:
-            kind = Kind.HEADERS_TOO_LARGE if self._fields or self._special else Kind.URI_TOO_LONG
+            kind = Kind.HEADERS_TOO_LARGE if self._pairs else Kind.URI_TOO_LONG
             raise _fault(kind, "the request head is larger than 60 KiB")
 
     def _watch_body(self, size: int, request: Request, taken: int) -> None:
@@ -221,23 +222,16 @@ class RequestReader:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        value = value.rstrip(b" \t")
-        lower = name.lower()
-        if lower not in _SPECIAL:
-            self._fields.append((name, value))
-        elif lower in self._special:
-            self._special[lower].append(value)
-        else:
-            self._special[lower] = [value]
+        self._pairs.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._priming:
-            self._url, self._fields, self._special = b"", [], {}
+            self._url, self._pairs = b"", []
             return
-        fields, special, url = self._fields, self._special, self._url
-        self._fields, self._special, self._url = [], {}, b""
-        if len(fields) + len(special) > MAX_FIELDS or self._head_size + self._size > MAX_HEAD:
-            self._check_head(url, fields, special)
+        pairs, url = self._pairs, self._url
+        self._pairs, self._url = [], b""
+        if len(pairs) > MAX_FIELDS or self._head_size + self._size > MAX_HEAD:
+            _check_head(url, pairs)
         self.mid_head = False
         self._head_size = 0
         parser = self._parser
@@ -245,6 +239,7 @@ class RequestReader:
         if method == b"CONNECT":
             raise _fault(Kind.NOT_IMPLEMENTED, "CONNECT")
         path, query, authority = split_target(url, method)
+        fields, special = _NAMES.sort(pairs)
         hosts = special.get(b"host", _NONE)
         host = hosts[0]
         request = Request(method, path, query, host, fields)
@@ -252,23 +247,16 @@ class RequestReader:
         if len(special) > 1 or len(hosts) > 1 or not keep_alive or hosts is _NONE:
             request.keep_alive = keep_alive
             self._read_special(request, special)
-        if hosts is not _NONE and not valid_host(host):
+        if host.translate(None, HOST_LETTERS) and hosts is not _NONE and not valid_host(host):
             raise _fault(Kind.BAD_REQUEST, "the Host field is not valid")
+        if not host and hosts is not _NONE:
+            raise _fault(Kind.BAD_REQUEST, "the Host field is empty")
         if authority is not None:
             if not valid_host(authority):
                 raise _fault(Kind.BAD_REQUEST, "the target's authority is not valid")
             request.host = authority
         self._current = request
         self.requests.append(request)
-
-    def _check_head(self, url: bytes, fields: Fields, special: dict[bytes, list[bytes]]) -> None:
-        """Raises where the head is too large; it may have come with a body or further heads in one read."""
-        size = sum([len(name) + len(value) + 4 for name, value in fields])
-        if len(url) > MAX_HEAD:
-            raise _fault(Kind.URI_TOO_LONG, "the request line is larger than 60 KiB")
-        if len(fields) + len(special) > MAX_FIELDS or len(url) + size > MAX_HEAD:
-            cause = f"the request head is larger than 60 KiB or has more than {MAX_FIELDS} fields"
-            raise _fault(Kind.HEADERS_TOO_LARGE, cause)
 
     def _read_special(self, request: Request, by_name: dict[bytes, list[bytes]]) -> None:
         """Everything that decides about framing and about the connection, where it is not the plain case:
@@ -319,13 +307,22 @@ class RequestReader:
         request = self._current
         if request is None or self._priming:
             return
-        if self._fields or self._special:
-            request.trailers = self._fields
-            self._fields, self._special = [], {}
+        if self._pairs:
+            request.trailers, self._pairs = self._pairs, []
             check_trailers(request.trailers, Side.DOWNSTREAM)
         request.complete = True
         self._completed = True
         self._current = None
+
+
+def _check_head(url: bytes, pairs: Fields) -> None:
+    """Raises where the head is too large; it may have come with a body or further heads in one read."""
+    if len(url) > MAX_HEAD:
+        raise _fault(Kind.URI_TOO_LONG, "the request line is larger than 60 KiB")
+    size = sum([len(name) + len(value) + 4 for name, value in pairs])
+    if len(pairs) > MAX_FIELDS or len(url) + size > MAX_HEAD:
+        cause = f"the request head is larger than 60 KiB or has more than {MAX_FIELDS} fields"
+        raise _fault(Kind.HEADERS_TOO_LARGE, cause)
 
 
 #: Envoy's words for a status, whatever the upstream's were (`common/http/codes.cc`).
@@ -338,4 +335,4 @@ _STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode
 def response_head(status: int, fields: Fields, tail: bytes) -> bytes:
     """The bytes of a response head. `tail`: ready-made lines, each with its CRLF."""
     line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown" % status
-    return head_bytes(line, fields, tail)
+    return b"\r\n".join((line, *map(_join_pair, fields), tail)) + b"\r\n"
