@@ -23,6 +23,7 @@ _VERBS = {
     "clusters": ("meshproxy.cli.tables", "print its clusters"),
     "endpoints": ("meshproxy.cli.tables", "print its endpoints"),
     "listeners": ("meshproxy.cli.tables", "print its listeners"),
+    "export": ("meshproxy.cli.export", "print an Envoy configuration that does the same"),
     "demo": ("meshproxy.cli.demo.main", "the product tour, with nothing else installed"),
     "version": ("meshproxy.cli.version", "print the version"),
 }

@@ -74,22 +74,10 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def _template(template: Template) -> str:
-    """As it was written."""
-    shown = ""
-    for part in template.parts:
-        if isinstance(part, bytes):
-            shown += _text(part).replace("%", "%%")
-        else:
-            command, argument = part
-            shown += f"%{command}({argument})%" if argument else f"%{command}%"
-    return shown
-
-
 def _operations(ops: HeaderOps) -> dict[str, Json]:
     shown: dict[str, Json] = {"remove": sorted(map(_text, ops.remove))}
     for name, pairs in (("set", ops.set), ("add", ops.add)):
-        shown[name] = [{"name": _text(key), "value": _template(template)} for key, template in pairs]
+        shown[name] = [{"name": _text(key), "value": template.text} for key, template in pairs]
     return {name: each for name, each in shown.items() if each}
 
 
@@ -112,7 +100,7 @@ _BY_TYPE: dict[type, Callable[[Any], Json]] = {
     MethodIs: lambda condition: {"method": _json(condition.match)},
     SchemeIs: lambda condition: {"scheme": _json(condition.match)},
     AuthorityIs: lambda condition: {"authority": _json(condition.match)},
-    Template: _template,
+    Template: lambda template: template.text,
     HeaderOps: _operations,
     RouteTable: lambda table: _json(table.routes),
     VirtualHosts: lambda hosts: _json(hosts.hosts),

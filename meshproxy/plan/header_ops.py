@@ -23,6 +23,18 @@ class Template:
     def render(self, lookup: Lookup) -> bytes:
         return b"".join(part if isinstance(part, bytes) else lookup(*part) for part in self.parts)
 
+    @property
+    def text(self) -> str:
+        """As it was written."""
+        shown = ""
+        for part in self.parts:
+            if isinstance(part, bytes):
+                shown += part.decode("utf-8", "replace").replace("%", "%%")
+            else:
+                command, argument = part
+                shown += f"%{command}({argument})%" if argument else f"%{command}%"
+        return shown
+
 
 @dataclass(frozen=True, slots=True)
 class HeaderOps:

@@ -1,0 +1,1 @@
+"""A Snapshot as an Envoy bootstrap of plain dicts: static listeners, routes and clusters that behave as we do."""
