@@ -56,6 +56,8 @@ def export_listener(listener: Listener, log: Log) -> Json:
 
 
 def _file_log(log: Log) -> Json:
-    is_text = isinstance(log.format, str)
-    how = {"text_format_source": {"inline_string": log.format}} if is_text else {"json_format": dict(log.format)}
+    form = log.format
+    how: Json = (
+        {"text_format_source": {"inline_string": form}} if isinstance(form, str) else {"json_format": dict(form)}
+    )
     return extension("envoy.access_loggers.file", "access_loggers.file.v3.FileAccessLog", path=log.path, log_format=how)
