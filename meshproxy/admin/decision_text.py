@@ -160,22 +160,6 @@ def render_text(decision: Decision, *, color: bool = False, live: Live = NOBODY)
     return Ladder(color=color, live=live).render(decision)
 
 
-def summary(decision: Decision) -> str:
-    """The ladder in one line, as a header value can carry it."""
-    host, route, reply = decision.virtual_host, decision.route, decision.reply
-    parts = [f"host={host.name if host is not None else '-'}"]
-    if route is not None:
-        rule = route.origin.rule if route.origin is not None else None
-        parts.append(f"rule={governing(decision) or '-'}[{'-' if rule is None else rule}]")
-        parts += [f"name={route.name}"] if route.name else []
-        parts += [f"at={route.origin}"] if route.origin is not None else []
-    parts += [f"passed={sum(bool(rung.reason) for rung in decision.considered)}"]
-    parts += [f"to={target.to.cluster}" for target in decision.targets]
-    if reply is not None:
-        parts.append(f"answer={reply.status}{f' {reply.flag}' if reply.flag else ''} ({reply.cause})")
-    return "; ".join(parts).encode("ascii", "backslashreplace").decode()
-
-
 def _policies(route: Route, decision: Decision) -> Iterator[tuple[str, Iterable[str]]]:
     """What else happens, where anything does."""
     if not decision.targets:

@@ -30,6 +30,8 @@ class Answer:
 async def answer(service: Service, method: str, target: str) -> Answer:
     """What `method` on `target` gives."""
     path, _, query = target.partition("?")
+    if path == _EXPLAIN_HEADER and method == "POST":
+        return await _explain_header(service, query)
     if path in _CHANGING or method not in ("GET", "HEAD"):
         return Answer(405, f"Method {method} not allowed: this only shows things\n")
     if path == _EXPLAIN:
@@ -105,11 +107,19 @@ async def _explain(service: Service, query: str) -> Answer:
     return Answer(*await explained(service, query))
 
 
+async def _explain_header(service: Service, query: str) -> Answer:
+    wanted = {"enable=true": True, "enable=false": False}.get(query)
+    if wanted is None or service.fleet is None:
+        return Answer(400, f"POST {_EXPLAIN_HEADER}?enable=true, or false\n")
+    await service.fleet.explain_header(wanted)
+    return Answer(200, f"x-meshproxy-explain: 1 from this machine is {'answered' if wanted else 'ignored'}\n")
+
+
 async def _show_help(_service: Service, _as_json: bool) -> Answer:
     return Answer(200, _help())
 
 
-_EXPLAIN = "/explain"
+_EXPLAIN, _EXPLAIN_HEADER = "/explain", "/explain_header"
 View = Callable[[Service, bool], Awaitable[Answer]]
 _VIEWS: dict[str, tuple[View, str]] = {
     "/ready": (_ready, "200 LIVE while it serves, else 503"),
@@ -141,6 +151,7 @@ _CHANGING = frozenset(
 def _help() -> str:
     return "".join(f"  {path}: {about}\n" for path, (_, about) in _VIEWS.items()) + (
         f"  {_EXPLAIN}: what becomes of a request (?url=…&method=…&header=name: value&gateway=…&format=json)\n"
+        f"  POST {_EXPLAIN_HEADER}: ?enable=true answers x-meshproxy-explain: 1 from this machine in a header\n"
     )
 
 

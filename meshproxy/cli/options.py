@@ -61,6 +61,17 @@ def labels(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, value) for key, _, value in pairs))
 
 
+def percent(text: str) -> float:
+    """From 0 to 100."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage")
+    return value
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
     """`-f`; an absent one means `config_paths`' default."""
     parser.add_argument(

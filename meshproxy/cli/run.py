@@ -7,9 +7,10 @@ import asyncio
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from meshproxy.cli.options import Parser, add_addresses, add_config, add_workload, config_paths
+from meshproxy.cli.options import Parser, add_addresses, add_config, add_workload, config_paths, percent
 from meshproxy.control.settings import Address, Settings, address_text, parse_address
 
 _EXAMPLES = """\
@@ -17,6 +18,7 @@ _EXAMPLES = """\
   meshproxy run -f config/ --map reviews:v2=127.0.0.1:9082 --map reviews:v3=127.0.0.1:9083
   meshproxy run --listen 127.0.0.1:0 --workers 4 --access-log -
 """
+_MOST_REMEMBERED = 1_000_000
 _SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 
 
@@ -57,6 +59,17 @@ def _parser() -> Parser:
         help="what is told on stderr beside errors (default %(default)s)",
     )
     add_addresses(parser)
+    parser.add_argument(
+        "--guard",
+        choices=("warn", "refuse"),
+        nargs="?",
+        const="warn",
+        default="",
+        help="ask a new configuration the last requests first: say if too many are lost, or refuse it (default: off)",
+    )
+    _add(parser, "--guard-threshold", "PERCENT", percent, defaults.guard_threshold, "what may be lost to a 404 or 503")
+    remembered = partial(_count, most=_MOST_REMEMBERED)
+    _add(parser, "--guard-requests", "N", remembered, defaults.guard_requests, "how many requests are remembered")
     return parser
 
 
@@ -83,6 +96,9 @@ def _settings(parser: Parser, argv: Sequence[str]) -> Settings:
         maps=tuple(args.map),
         binds=tuple(args.bind),
         privileged_ports=args.privileged_ports,
+        guard=args.guard or "",
+        guard_threshold=args.guard_threshold,
+        guard_requests=args.guard_requests,
     )
 
 
@@ -103,9 +119,9 @@ def _address(text: str) -> Address:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1024")
+def _count(text: str, most: int = 1024) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most}")
     return int(text)
 
 

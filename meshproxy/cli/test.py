@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from meshproxy.cli.compiled import RefusedError, build_options, compile_catalog, read_files, stop_for
-from meshproxy.cli.options import Parser, add_config, add_maps, add_workload, color, config_paths
+from meshproxy.cli.options import Parser, add_config, add_maps, add_workload, color, config_paths, percent
 from meshproxy.cli.testing.cases import Case, read_cases
 from meshproxy.cli.testing.coverage import cover
 from meshproxy.cli.testing.expect import Mismatch
@@ -60,22 +59,12 @@ def _parser() -> Parser:
     parser.add_argument(
         "--fail-under",
         metavar="PERCENT",
-        type=_percent,
+        type=percent,
         default=0.0,
         help="exit 79 if fewer of the rules are reached (default 0)",
     )
     parser.add_argument("tests", metavar="TESTFILE", nargs="+", help="a file or directory of route tests, or -")
     return parser
-
-
-def _percent(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage")
-    return value
 
 
 class _Snapshots:

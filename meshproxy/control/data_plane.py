@@ -34,4 +34,10 @@ def make_worker(settings: Settings, stats: Stats) -> Worker:
         namespace=settings.namespace,
         labels=settings.labels,
     )
-    return Worker(proxy, log, shared=settings.workers > 1)
+    ring = None
+    if settings.guard:
+        from meshproxy.control.guard import Ring  # as above
+
+        ring = Ring(settings.guard_requests)
+        proxy.watch(ring.watched)
+    return Worker(proxy, log, shared=settings.workers > 1, ring=ring)

@@ -11,7 +11,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from meshproxy.base import clock
 from meshproxy.base.units import duration_text
@@ -22,6 +22,10 @@ from meshproxy.control.sockets import CannotBindError
 from meshproxy.control.sources.watch import Watch
 from meshproxy.telemetry.stats import Stats
 
+if TYPE_CHECKING:  # nothing of a guard where there is none
+    from meshproxy.control.guard import Verdict
+
+_GUARDED = "MPX0004"
 _TOLD = {
     "debug": ("error", "warning", "reload", "info"),
     "info": ("error", "warning", "reload"),
@@ -36,6 +40,9 @@ class Serving(Protocol):
 
     async def apply(self, built: Built) -> Sequence[Bound]:
         """All of it or nothing. Gives the addresses bound; raises CannotBindError."""
+
+    async def replay(self, built: Built) -> Verdict | None:
+        """What it would do to the last requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +127,10 @@ class Reloader:
             self._builder.dismiss()
 
     async def _take_up(self, built: Built, serving: Serving) -> Status:
+        if self._settings.guard and self.status.generation:
+            built = await self._guarded(built, serving)
+            if built.snapshot is None:
+                return replace(self.status, result="refused", findings=built.findings)
         try:
             bound = await serving.apply(built)
         except CannotBindError as error:
@@ -138,6 +149,18 @@ class Reloader:
             result="applied",
             findings=built.findings,
         )
+
+    async def _guarded(self, built: Built, serving: Serving) -> Built:
+        """`built` with what it would do to the last requests, if that is too much; without its snapshot where it is
+        refused for that."""
+        verdict = await serving.replay(built)
+        if verdict is None or verdict.percent <= self._settings.guard_threshold:
+            return built
+        refuses = self._settings.guard == "refuse"
+        level = "error" if refuses else "warning"
+        file = self._settings.config[0]
+        finding = Finding(file=file, line=1, column=1, level=level, code=_GUARDED, message=str(verdict))
+        return replace(built, findings=(*built.findings, finding), snapshot=None if refuses else built.snapshot)
 
     def _report(self) -> None:
         """On stderr and in metrics."""

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from meshproxy.control.built import Bound, Built
 from meshproxy.control.live import LiveRow
@@ -22,6 +22,9 @@ from meshproxy.control.sockets import CannotBindError, bound_address
 from meshproxy.telemetry.metrics import count_build
 from meshproxy.telemetry.stats import Stats
 
+if TYPE_CHECKING:  # nothing of a guard where there is none
+    from meshproxy.control.guard import Verdict
+
 OK, FAILURE, CONFIG, CANNOT_BIND = 0, 1, 65, 69
 _MESH = "mesh"
 
@@ -31,7 +34,9 @@ class Fleet(Protocol):
 
     def start(self) -> None: ...
     async def apply(self, built: Built) -> Sequence[Bound]: ...
+    async def replay(self, built: Built) -> Verdict | None: ...
     async def endpoints(self) -> tuple[LiveRow, ...]: ...
+    async def explain_header(self, enabled: bool) -> None: ...
     async def drain(self, seconds: float) -> None: ...
     def reopen_log(self) -> None: ...
     def abort(self) -> None: ...

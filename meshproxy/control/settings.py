@@ -27,6 +27,9 @@ class Settings:
     maps: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     privileged_ports: bool = False
+    guard: str = ""  # warn or refuse; off where empty
+    guard_threshold: float = 1.0
+    guard_requests: int = 1000
 
 
 def parse_address(text: str) -> Address:

@@ -12,7 +12,7 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from meshproxy.base import clock
 from meshproxy.control.built import Bound, Built
@@ -23,12 +23,16 @@ from meshproxy.control.settings import Settings
 from meshproxy.control.sockets import CannotBindError, bound_address, reserve
 from meshproxy.telemetry.stats import Stats
 
+if TYPE_CHECKING:
+    from meshproxy.control.guard import Verdict
+
 _SHORT_LIFE = 10.0
 _MOST_SHORT_LIVES = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _GRACE = 2.0
 """Beyond the drain time, before a worker that does not end is killed."""
 _ANSWER = 2.0
+_REPLAY = 60.0
 
 
 @dataclass(slots=True)
@@ -41,6 +45,7 @@ class _Member:
     started: float
     generation: int = 0
     rows: asyncio.Future[tuple[LiveRow, ...]] | None = None
+    verdict: asyncio.Future[Verdict | None] | None = None
 
 
 class Supervisor:
@@ -58,6 +63,7 @@ class Supervisor:
         self._refusals: list[str] = []
         self._news = asyncio.Event()
         self._stopping = False
+        self._explains = False
         self._restarts = stats.counter("meshproxy_worker_restarts_total")
         self._serving = stats.gauge("meshproxy_workers")
 
@@ -91,6 +97,26 @@ class Supervisor:
         waiting = [member.rows for member in members if member.rows is not None]
         done, _ = await asyncio.wait(waiting, timeout=_ANSWER) if waiting else (set(), None)
         return together(future.result() for future in waiting if future in done)
+
+    async def replay(self, built: Built) -> Verdict | None:
+        """What `built` would do to the last requests of all workers that answer; None without a guard."""
+        members = list(self._members.values())
+        for member in members:
+            member.verdict = asyncio.get_running_loop().create_future()
+            member.channel.send("replay", built)
+        waiting = [member.verdict for member in members if member.verdict is not None]
+        done, _ = await asyncio.wait(waiting, timeout=_REPLAY) if waiting else (set(), None)
+        found = [verdict for future in done if (verdict := future.result()) is not None]
+        if not found:
+            return None
+        from meshproxy.control.guard import together as verdicts_together  # nothing of a guard where there is none
+
+        return verdicts_together(found)
+
+    async def explain_header(self, enabled: bool) -> None:
+        self._explains = enabled
+        for member in self._members.values():
+            member.channel.send("explain", enabled)
 
     def reopen_log(self) -> None:
         for member in self._members.values():
@@ -178,6 +204,8 @@ class Supervisor:
         channel = await Channel.open(ours, lambda kind, payload: self._received(index, kind, payload), lambda: None)
         member = self._members[index] = _Member(index, process, channel, clock.monotonic())
         channel.send("start", self._settings)
+        if self._explains:
+            channel.send("explain", True)
         if self._built is not None:
             channel.send("apply", (self._generation, self._built))
         return member
@@ -188,6 +216,8 @@ class Supervisor:
             return
         if kind == "endpoints" and member.rows is not None and not member.rows.done():
             member.rows.set_result(cast(tuple[LiveRow, ...], payload))
+        elif kind == "verdict" and member.verdict is not None and not member.verdict.done():
+            member.verdict.set_result(cast("Verdict | None", payload))
         elif kind == "applied":
             member.generation, refusal = cast(tuple[int, str], payload)
             if refusal:

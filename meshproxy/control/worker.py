@@ -18,6 +18,8 @@ from meshproxy.control.sockets import BACKLOG, bind, bound_address
 from meshproxy.plan.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from meshproxy.control.guard import Ring, Verdict
+    from meshproxy.proxy.context import Explain
     from meshproxy.telemetry.access_log import AccessLog
     from meshproxy.upstream.clusters import Clusters
 
@@ -31,6 +33,7 @@ class DataPlane(Protocol):
     def apply(self, snapshot: Snapshot) -> None: ...
     def protocol_factory(self, listener_name: str) -> Callable[[], asyncio.BaseProtocol]: ...
     def start_drain(self) -> None: ...
+    def explain(self, explain: Explain | None) -> None: ...
     @property
     def active(self) -> int: ...
     def abort(self) -> None: ...
@@ -39,12 +42,15 @@ class DataPlane(Protocol):
 
 
 class Worker:
-    """`shared`: other workers listen on the same addresses."""
+    """`shared`: other workers listen on the same addresses. `ring`: the requests that guard a reload."""
 
-    def __init__(self, plane: DataPlane, log: AccessLog | None = None, *, shared: bool = False) -> None:
+    def __init__(
+        self, plane: DataPlane, log: AccessLog | None = None, *, shared: bool = False, ring: Ring | None = None
+    ) -> None:
         self._plane = plane
         self._log = log
         self._shared = shared
+        self._ring = ring
         self._snapshot: Snapshot | None = None
         self._open: dict[Bound, tuple[asyncio.Server, Bound]] = {}
         self._flush: asyncio.TimerHandle | None = None
@@ -66,6 +72,23 @@ class Worker:
         for dropped in [known for known in self._open if known not in built.listeners]:
             self._open.pop(dropped)[0].close()
         return tuple(self._open[wanted][1] for wanted in built.listeners)
+
+    async def replay(self, built: Built) -> Verdict | None:
+        """What `built` would do to the last requests; None without a guard."""
+        before = self._snapshot
+        if self._ring is None or before is None or built.snapshot is None:
+            return None
+        try:
+            after = await read_snapshot(built.snapshot)
+            return await asyncio.get_running_loop().run_in_executor(None, self._ring.replay, before, after)
+        finally:
+            settle()
+
+    async def explain_header(self, enabled: bool) -> None:
+        """Whether who asks from this machine is told in a header why."""
+        from meshproxy.control.explain_header import explained  # needed only where somebody wants it
+
+        self._plane.explain(explained if enabled else None)
 
     async def drain(self, seconds: float) -> None:
         """No new connections; those there are may finish, for so long."""

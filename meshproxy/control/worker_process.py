@@ -60,6 +60,10 @@ async def _obey(worker: Worker, channel: Channel, orders: Queue) -> int:
         if kind == "apply":
             generation, built = cast(tuple[int, Built], payload)
             channel.send("applied", (generation, await _applied(worker, built)))
+        elif kind == "replay":
+            channel.send("verdict", await worker.replay(cast(Built, payload)))
+        elif kind == "explain":
+            await worker.explain_header(cast(bool, payload))
         elif kind == "endpoints":
             channel.send("endpoints", await worker.endpoints())
         elif kind == "reopen":

@@ -255,6 +255,22 @@ def _reply(route: Route | None, targets: tuple[Target, ...], request: Request) -
     return None
 
 
+def summary(decision: Decision) -> str:
+    """The decision in one line, as a header can carry it."""
+    host, route, reply = decision.virtual_host, decision.route, decision.reply
+    parts = [f"virtual-host={host.name if host is not None else '-'}"]
+    if route is not None and route.origin is not None:
+        rule = "-" if route.origin.rule is None else route.origin.rule
+        parts += [f"rule={route.origin.resource.rpartition(' ')[2]}[{rule}]", f"at={source(decision)}"]
+    if route is not None and route.name:
+        parts.append(f"name={route.name}")
+    parts.append(f"passed={sum(bool(rung.reason) for rung in decision.considered)}")
+    parts += [f"to={target.to.cluster}" for target in decision.targets]
+    if reply is not None:
+        parts.append(f"answer={reply.status}{f' {reply.flag}' if reply.flag else ''} ({reply.cause})")
+    return "; ".join(parts)
+
+
 def source(decision: Decision) -> Origin | None:
     """Where the rule that matched is written, else the virtual host."""
     route = decision.route
