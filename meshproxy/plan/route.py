@@ -121,7 +121,9 @@ class Route:
             "plain",
             bare
             and isinstance(self.action, Forward)
-            and not any(each.request_headers or each.response_headers for each in self.action.destinations)
+            and not any(
+                each.request_headers or each.response_headers or each.authority for each in self.action.destinations
+            )
             and (self.retry is None or self.retry.per_try_timeout is None),
         )
 

@@ -1,7 +1,8 @@
 """The way up: attempts to get an answer from a cluster, and the request's bytes to the endpoint that was picked.
 
-Also the wheel that drives an exchange: `_resume` and `_throw` run its coroutine on, from the callbacks of whoever
-has what it waits for. There is no Task, no Future and no timer that a plain request does not need.
+The plain course waits for nothing but the answer: a connection is kept, the request goes out, and the answer's callback
+takes it from there. Whatever has to wait besides (a dial, a back-off, a delay) is a coroutine, driven by hand: it runs
+until it has to wait, and whoever has what it waits for runs it on. No Task, no Future, no timer.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.wire.http1_client import request_head
 from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
 
-# What a suspended exchange waits for. Plain numbers: an Enum's members cost a look-up each time.
+# What an exchange waits for. Plain numbers: an Enum's members cost a look-up each time.
 NOTHING, CONNECTION, HEAD, BODY, ALARM, TUNNEL = range(6)
+
+Outcome = Response | ProxyError
+"""What one attempt came to."""
 
 
 class _Pause:
@@ -36,13 +40,12 @@ class _Pause:
 
 
 PAUSE = _Pause()
-"""Awaited by an exchange, after it has said in `_waits` what for."""
+"""Awaited by a coroutine of an exchange, after it has said in `_waits` what for."""
 
 
 class Attempting(ExchangeRecord):
     """The part of an exchange that deals with its cluster. Class defaults are what a plain request never reads."""
 
-    _coroutine: Coroutine[Any, None, None]
     _cluster: LiveCluster
     _target: bytes
     _host: bytes
@@ -54,35 +57,38 @@ class Attempting(ExchangeRecord):
     _replay: list[bytes] | None = None  # what has gone up of the body, while it can be sent again
     _request_sent = False
     _service_began = 0.0
+    _reused = False  # the attempt under way is on a kept connection
 
     def __init__(self, context: Context, client: Client, request: Request) -> None:
         super().__init__(client, request)
         self._context = context
         self._waits = NOTHING
+        self._coroutine: Coroutine[Any, None, None] | None = None
         self._picked: LiveEndpoint | None = None  # counted as active, not yet reported as done
-        self._alarmed = False  # whether any of the alarms was ever set
+        self._alarmed = False  # whether any alarm was ever set
 
-    # ---- the wheel
+    # ---- coroutines, driven by hand
+
+    def _drive(self, coroutine: Coroutine[Any, None, None]) -> None:
+        """Starts what has to wait."""
+        self._coroutine = coroutine
+        self._resume()
 
     def _resume(self) -> None:
         self._waits = NOTHING
-        try:  # noqa: SIM105 (a suppress costs a fifth of a microsecond)
+        assert self._coroutine is not None
+        try:
             self._coroutine.send(None)
         except StopIteration:
-            pass
+            self._coroutine = None
 
     def _throw(self, error: ProxyError) -> None:
-        if self._waits == NOTHING:
-            return  # it has ended, or is at it
         self._waits = NOTHING
-        try:  # noqa: SIM105
+        assert self._coroutine is not None
+        try:
             self._coroutine.throw(error)
         except StopIteration:
-            pass
-
-    def _on_alarm(self) -> None:
-        if self._waits == ALARM:
-            self._resume()
+            self._coroutine = None
 
     async def _sleep(self, seconds: float) -> None:
         alarm = self._context.timer.after(seconds, self._on_alarm)
@@ -92,52 +98,102 @@ class Attempting(ExchangeRecord):
         finally:
             alarm.cancel()
 
+    def _on_alarm(self) -> None:
+        if self._waits == ALARM:
+            self._resume()
+
     # ---- attempts
 
-    async def _attempt(self, retry: Retry | None) -> Response:
-        """Tries until one attempt gives the answer. Raises the last one's error."""
-        tried: list[LiveEndpoint] = []
+    def _sent_on_kept(self) -> bool:
+        """The first attempt, if a connection is kept for it: the request has gone out, nothing was waited for."""
+        endpoint = self._picked = self.endpoint = self._cluster.pick()
+        if not endpoint.idle or self.request.upgrade is not None:
+            return False  # an upgrade has a connection of its own
+        connection = self._kept(endpoint)
+        if connection is None:
+            return False
+        self.attempts = 1
+        self._reused = True
+        self._send_request(connection)
+        self._waits = HEAD
+        return True
+
+    async def _attempts(self, outcome: Outcome | None) -> Response:
+        """Tries until an attempt gives the answer; raises the last one's error. `outcome` is that of a first attempt,
+        if there was one."""
+        route = self.route
+        retry = route.retry if route is not None else None
         left = retry.attempts if retry is not None else 0
-        fresh = self.request.upgrade is not None  # an upgrade has a connection of its own
+        tried: list[LiveEndpoint] = []
         while True:
-            self.attempts += 1
-            endpoint = self._picked = self.endpoint = self._cluster.pick(tried)
-            connection = None if fresh else self._kept(endpoint)
-            reused = connection is not None
-            try:
-                if connection is None:
-                    connection = await self._connect(endpoint)
-                self.connection = connection
-                self._send_request(connection)
-                reader = connection.reader
-                while (response := reader.response) is None:
-                    self._waits = HEAD
-                    await PAUSE
-                self.upstream_service_time = clock.monotonic() - self._service_began
-                if retry is None or not retries.after_response(retry, response) or not self._may_retry(left):
-                    return response
-                self._drop_attempt(None)
-            except ProxyError as error:
-                untouched = self.connection is not None and not self.connection.reader.begun
-                self._drop_attempt(error.kind)
-                if reused and untouched and self._may_repeat(error):
-                    self.attempts -= 1  # a kept connection died under the request: no attempt of the policy's
-                    fresh = True
-                    continue
-                if retry is None or not retries.after_error(retry, error.kind):
-                    raise
-                if not self._may_retry(left, reply_to(error).flag):
-                    raise
+            if outcome is None:
+                outcome = await self._try_once(tried)
+            if isinstance(outcome, ProxyError) and self._died_unheard(outcome):
+                self.attempts -= 1  # a kept connection died under the request: no attempt of the policy's
+                outcome = await self._try_once(tried, fresh=True)
+            if not self._is_retried(retry, outcome, left):
+                if isinstance(outcome, ProxyError):
+                    raise outcome
+                return outcome
             assert retry is not None
+            assert self.endpoint is not None
+            self._drop_attempt(outcome.kind if isinstance(outcome, ProxyError) else None)
+            outcome = None
             left -= 1
             if retry.avoid_previous_hosts:
-                tried.append(endpoint)
+                tried.append(self.endpoint)
             await self._sleep(retry.backoff(retry.attempts - left, clock.draw()))
+
+    async def _try_once(self, tried: list[LiveEndpoint], *, fresh: bool = False) -> Outcome:
+        """One attempt, on a kept connection where there is one, unless it is to be `fresh`."""
+        self.attempts += 1
+        try:
+            endpoint = self._picked
+            if endpoint is None:
+                endpoint = self._picked = self.endpoint = self._cluster.pick(tried)
+            connection = None if fresh or self.request.upgrade is not None else self._kept(endpoint)
+            self._reused = connection is not None
+            if connection is None:
+                connection = await self._connect(endpoint)
+            self._send_request(connection)
+            reader = connection.reader
+            while (response := reader.response) is None:
+                self._waits = HEAD
+                await PAUSE
+        except ProxyError as error:
+            return error
+        return response
+
+    def _died_unheard(self, error: ProxyError) -> bool:
+        """A kept connection was closed by the upstream before a byte of its answer came: it may never have seen the
+        request. The attempt is given back."""
+        connection = self.connection
+        if not self._reused or error.kind is not Kind.UPSTREAM_CLOSED or connection is None or connection.reader.begun:
+            return False
+        if self.request.method not in retries.IDEMPOTENT or not self._can_replay():
+            return False
+        self._drop_attempt(error.kind)
+        return True
+
+    def _is_retried(self, retry: Retry | None, outcome: Outcome, left: int) -> bool:
+        """Whether the policy wants another attempt, and there can be one."""
+        if retry is None:
+            return False
+        if isinstance(outcome, ProxyError):
+            wanted, flag = retries.after_error(retry, outcome.kind), reply_to(outcome).flag
+        else:
+            wanted, flag = retries.after_response(retry, outcome), ""
+        if wanted and not left:
+            self.flag(flag)
+            self.flag("URX")
+        return wanted and left > 0 and self._can_replay()
+
+    def _can_replay(self) -> bool:
+        """Whether the request can be sent once more from its beginning."""
+        return not self._request_sent or not self.request.content_length or self._replay is not None
 
     def _kept(self, endpoint: LiveEndpoint) -> UpstreamConnection | None:
         """A kept connection of this endpoint. For what must not be sent twice, one on which nothing has happened."""
-        if not endpoint.idle:
-            return None
         connection = endpoint.take()
         if self.request.method in retries.IDEMPOTENT:
             return connection
@@ -145,23 +201,6 @@ class Attempting(ExchangeRecord):
             connection.close()
             connection = endpoint.take()
         return connection
-
-    def _may_repeat(self, error: ProxyError) -> bool:
-        idempotent = self.request.method in retries.IDEMPOTENT
-        return error.kind is Kind.UPSTREAM_CLOSED and idempotent and self._can_replay()
-
-    def _may_retry(self, left: int, flag: str = "") -> bool:
-        """Whether a retry that the policy wants can be had."""
-        if left and self._can_replay():
-            return True
-        if not left:
-            self.flag(flag)
-            self.flag("URX")
-        return False
-
-    def _can_replay(self) -> bool:
-        """Whether the request can be sent once more from its beginning."""
-        return not self._request_sent or not self.request.content_length or self._replay is not None
 
     async def _connect(self, endpoint: LiveEndpoint) -> UpstreamConnection:
         within = self._cluster.plan.connect_timeout
@@ -190,14 +229,9 @@ class Attempting(ExchangeRecord):
                 self.upstream_local_address = connection.local_address
             connection.close()
             self.connection = None
-        self._report(failure)
-
-    def _report(self, failure: Kind | None) -> None:
-        """The one way back: what came of the endpoint that was picked, once."""
-        picked = self._picked
-        if picked is not None:
+        if self._picked is not None:
+            self._cluster.done(self._picked, failure)
             self._picked = None
-            self._cluster.done(picked, failure)
 
     # ---- the request's bytes
 
@@ -207,29 +241,33 @@ class Attempting(ExchangeRecord):
             request.body = self._replay + request.body
             self.bytes_received -= sum(map(len, self._replay))
             self._replay = []
+        self.connection = connection
         self._request_sent = True
         self._service_began = clock.monotonic()
         connection.begin(self, request.method, request.upgrade)
         tail = forwarding.request_tail(request, self.attempts, self._timeout)
         head = request_head(request.method, self._target, self._host, self.upstream_fields, tail)
-        connection.transport.write(head)
-        if request.content_length:
-            self._send_body(connection)
+        if not request.content_length:
+            connection.transport.write(head)
+        else:
+            self._send_body(connection, head)
         if self._try_timeout is not None and request.complete:
             self._arm_try_timeout()
 
-    def _send_body(self, connection: UpstreamConnection) -> None:
-        """Passes on what has arrived of the request's body, and its end."""
+    def _send_body(self, connection: UpstreamConnection, head: bytes = b"") -> None:
+        """Passes on what has arrived of the request's body, and its end; all in one write."""
         request = self.request
         parts, request.body = request.body, []
-        chunked = request.content_length == CHUNKED
+        out = [head] if head else []
         if parts:
             self.bytes_received += sum(map(len, parts))
             if self._replay is not None:
                 self._keep_for_replay(parts)
-            connection.transport.writelines(chunk(parts) if chunked else parts)
-        if request.complete and chunked:
-            connection.transport.write(last_chunk(forwardable_trailers(request.trailers)))
+            out += chunk(parts) if request.content_length == CHUNKED else parts
+        if request.complete and request.content_length == CHUNKED:
+            out.append(last_chunk(forwardable_trailers(request.trailers)))
+        if out:
+            connection.transport.writelines(out)
         if not connection.blocked:
             self.client.resume_reading()
 
@@ -252,10 +290,6 @@ class Attempting(ExchangeRecord):
             if self._waits == HEAD:
                 self._arm_try_timeout()
 
-    def on_request_broken(self, error: ProxyError) -> None:
-        """The rest of the request cannot be understood: it must not look complete to anybody."""
-        self._throw(error)
-
     # ---- time-outs: their clocks start when the request is whole
 
     def _arm_timeout(self) -> None:
@@ -263,31 +297,37 @@ class Attempting(ExchangeRecord):
             self._alarmed = True
             self._timeout_alarm = self._context.timer.after(self._timeout, self._on_timeout)
 
-    def _on_timeout(self) -> None:
-        self._throw(ProxyError(Kind.RESPONSE_TIMEOUT, Side.UPSTREAM, "no whole response within the route's time-out"))
-
     def _arm_try_timeout(self) -> None:
         if self._try_timeout is not None and self._try_alarm is None:
             self._alarmed = True
             self._try_alarm = self._context.timer.after(self._try_timeout, self._on_try_timeout)
+
+    def _on_timeout(self) -> None:
+        self._abandon(ProxyError(Kind.RESPONSE_TIMEOUT, Side.UPSTREAM, "no whole response within the route's time-out"))
+
+    def _on_try_timeout(self) -> None:
+        if self._waits == HEAD:
+            cause = "no response within the time of one try"
+            self.on_upstream_failed(ProxyError(Kind.PER_TRY_TIMEOUT, Side.UPSTREAM, cause))
 
     def _cancel_alarms(self) -> None:
         for alarm in (self._timeout_alarm, self._try_alarm):
             if alarm is not None:
                 alarm.cancel()
 
-    def _on_try_timeout(self) -> None:
-        if self._waits == HEAD:
-            self._throw(ProxyError(Kind.PER_TRY_TIMEOUT, Side.UPSTREAM, "no response within the time of one try"))
-
-    # ---- told by the upstream connection
+    # ---- the exchange's own
 
     def on_upstream_data(self) -> None:
-        """A head, a part of a body, an end: the exchange's own."""
+        """A head, a part of a body, an end."""
         raise NotImplementedError
 
     def on_upstream_failed(self, error: ProxyError) -> None:
-        self._throw(error)
+        """The attempt under way has failed."""
+        raise NotImplementedError
+
+    def _abandon(self, error: ProxyError) -> None:
+        """The whole exchange has failed, whatever it waits for."""
+        raise NotImplementedError
 
     def on_upstream_blocked(self, blocked: bool) -> None:
         """The upstream reads slower than the client sends."""

@@ -1,13 +1,15 @@
 """One request and its answer: bytes to plan to endpoint and back, on one page.
 
-`_run` is a coroutine without a Task: it runs until it has to wait; who has what it waits for resumes it by hand
-(`attempt.Attempting`). What goes wrong is thrown into it as a ProxyError and caught in one place. Bodies do not pass
-through it: they are relayed in the callbacks, chunk by chunk.
+The plain course: `start` finds the route and sends the request on a kept connection, `on_upstream_data` sees the answer
+come, `_on_answer` sends it down, `_end` gives everything back. What must wait on the way is a coroutine
+(`attempt.Attempting`). Every error ends in `_fail`. Bodies are relayed in the callbacks, chunk by chunk.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
@@ -17,7 +19,7 @@ from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.route import Destination, Forward, Route
 from meshproxy.proxy import forwarding, heads, local, retries
-from meshproxy.proxy.attempt import BODY, HEAD, PAUSE, TUNNEL, Attempting
+from meshproxy.proxy.attempt import BODY, HEAD, NOTHING, TUNNEL, Attempting, Outcome
 from meshproxy.proxy.client import Client
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.reply import Reply, reply_to
@@ -35,8 +37,9 @@ class Exchange(Attempting):
     """Start it; it ends by `client.exchange_done`. The `on_…` methods are called by its two connections."""
 
     _cors_origin: bytes | None = None
-    _destination: Destination | None = None
     _interim_sent = False
+    _destination: Destination | None = None
+    _tunnel: Tunnel
 
     def __init__(self, context: Context, client: Client, request: Request, listener: str) -> None:
         super().__init__(context, client, request)
@@ -50,28 +53,20 @@ class Exchange(Attempting):
     def listener_name(self) -> str:
         return self._listener.name if self._listener is not None else ""
 
-    def start(self) -> None:
-        self._coroutine = self._run()
-        self._resume()
-
-    def refuse(self, error: ProxyError) -> None:
-        """There is no request to speak of: its head broke a rule or never came."""
-        self._fail(error)
-        self._end()
-
     # ---- the course of a request
 
-    async def _run(self) -> None:
+    def start(self) -> None:
+        """Finds the route and sends the request on. What has to wait, or asks for more, goes on as a coroutine."""
         try:
             route = self.route = self._find_route()
-            if route.plain or not await self._is_answered_here(route):
-                await self._forward(route)
+            if not route.plain:
+                self._drive(self._guarded(self._answer(route)))
+                return
+            self._choose(route)
+            if not self._sent_on_kept():
+                self._drive(self._guarded(self._deliver(None)))
         except ProxyError as error:
             self._fail(error)
-        except Exception:
-            _log.exception("internal error while answering %r %r", self.request.method, self.request.target)
-            self._fail(ProxyError(Kind.INTERNAL, Side.LOCAL, "internal error"))
-        self._end()
 
     def _find_route(self) -> Route:
         request, listener = self.request, self._listener
@@ -84,9 +79,9 @@ class Exchange(Attempting):
                 return route
         raise ProxyError(Kind.NO_ROUTE, Side.LOCAL, "no route")
 
-    async def _forward(self, route: Route) -> None:
-        """To an endpoint and back."""
-        request, action = self.request, route.action
+    def _choose(self, route: Route) -> Destination:
+        """The destination and its cluster; the request as it will go there."""
+        request, client, action = self.request, self.client, route.action
         assert isinstance(action, Forward)
         destination = action.choose(clock.draw())
         name = self.upstream_cluster = destination.cluster
@@ -94,31 +89,114 @@ class Exchange(Attempting):
         if cluster is None:
             raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {name}")
         self._cluster = cluster
-        self.upstream_fields = self.client.forwarded(request, self.client)
+        self.upstream_fields = client.forwarded(request, client)
         self._target, self._host = request.target, request.host
-        if not route.plain:
-            self._destination = destination
-            self._apply_policies(route, destination)
         if request.content_length and (request.method in retries.IDEMPOTENT or retries.needs_replay(route.retry)):
             self._replay = []
-        response = await self._attempt(route.retry)
-        self._send_response(response, route)
+        return destination
+
+    def on_upstream_data(self) -> None:
+        """The upstream's connection has read something of its answer."""
+        connection = self.connection
+        if connection is None:
+            return
+        response = connection.reader.response
+        if connection.reader.informational:
+            self._pass_informational()
+        if response is None:
+            return
+        if self._waits == BODY:
+            self._relay(response)
+            if response.complete:
+                self._end()
+        elif self._waits == HEAD:
+            route = self.route
+            if self._coroutine is not None:
+                self._resume()
+            elif route is not None and route.retry is not None and retries.after_response(route.retry, response):
+                self._drive(self._guarded(self._deliver(response)))
+            else:
+                self._on_answer(response)
+
+    def on_upstream_failed(self, error: ProxyError) -> None:
+        """The attempt under way has failed: others may follow, while nothing of an answer has gone out."""
+        if self._waits == HEAD and self._coroutine is not None:
+            self._throw(error)
+        elif self._waits == HEAD:
+            self._drive(self._guarded(self._deliver(error)))
+        elif self._waits != NOTHING:
+            self._abandon(error)
+
+    async def _deliver(self, outcome: Outcome | None) -> None:
+        """The answer, after as many attempts as it takes."""
+        self._on_answer(await self._attempts(outcome))
+
+    def _on_answer(self, response: Response) -> None:
+        """This response is the answer: it goes down, as far as it is there."""
+        self.upstream_service_time = clock.monotonic() - self._service_began
+        self._send_response(response)
         if response.upgrade is not None:
-            await self._tunnel()
-        while not response.complete:
+            self._begin_tunnel()
+        elif response.complete:
+            self._end()
+        else:
             self._waits = BODY
-            await PAUSE
+
+    async def _guarded(self, course: Coroutine[Any, None, None]) -> None:
+        """What goes wrong in a coroutine of this exchange ends here."""
+        try:
+            await course
+        except ProxyError as error:
+            self._fail(error)
+        except Exception:
+            _log.exception("internal error while answering %r %r", self.request.method, self.request.target)
+            self._fail(ProxyError(Kind.INTERNAL, Side.LOCAL, "internal error"))
+
+    def _abandon(self, error: ProxyError) -> None:
+        """Whatever it waits for, it is over."""
+        if self._waits == NOTHING:
+            return
+        self._waits = NOTHING
+        coroutine, self._coroutine = self._coroutine, None
+        if coroutine is not None:
+            coroutine.close()
+        self._fail(error)
+
+    def on_client_lost(self) -> None:
+        self._abandon(ProxyError(Kind.DOWNSTREAM_CLOSED, Side.DOWNSTREAM, "the client closed the connection"))
+
+    def on_request_broken(self, error: ProxyError) -> None:
+        """The rest of the request cannot be understood: it must not look complete to anybody."""
+        self._abandon(error)
+
+    def on_idle(self) -> None:
+        """Nothing has moved for the stream's idle time-out."""
+        if self._waits != TUNNEL:
+            self._abandon(ProxyError(Kind.STREAM_IDLE, Side.LOCAL, "nothing moved for too long"))
+
+    def on_client_blocked(self, blocked: bool) -> None:
+        """The client reads slower than the upstream sends."""
+        if self.connection is not None:
+            self.connection.pause_reading(blocked)
+
+    def refuse(self, error: ProxyError) -> None:
+        """There is no request to speak of: its head broke a rule or never came."""
+        self._fail(error)
 
     # ---- what a route may ask besides
 
-    async def _is_answered_here(self, route: Route) -> bool:
-        """Redirects and direct responses; then faults, then CORS, as Envoy's filters are ordered."""
+    async def _answer(self, route: Route) -> None:
+        """Redirects and direct responses; then faults, then CORS, as Envoy's filters are ordered; then forwarding."""
         if not isinstance(route.action, Forward):
             self._reply(local.answer(route.action, self.request))
-            return True
+            return
         if route.fault is not None and await self._inject(route.fault):
-            return True
-        return route.cors is not None and self._answers_preflight(route.cors)
+            return
+        if route.cors is not None and self._answers_preflight(route.cors):
+            return
+        destination = self._destination = self._choose(route)
+        self._apply_policies(route, destination)
+        await self._deliver(None)
 
     async def _inject(self, fault: Fault) -> bool:
         """The delay, then the abort; whether that was the answer."""
@@ -144,8 +222,8 @@ class Exchange(Attempting):
         if route.request_headers is not None or destination.request_headers is not None:
             ops = (destination.request_headers, route.request_headers)
             self.upstream_fields = heads.applied(self.upstream_fields, ops, self._value)
-        if route.rewrite is not None:
-            self._target, self._host, told = heads.rewritten(route.rewrite, request)
+        if route.rewrite is not None or destination.authority is not None:
+            self._target, self._host, told = heads.rewritten(route.rewrite, destination.authority, request)
             self.original_path = request.target
             self.upstream_fields = self.upstream_fields + told
         if route.timeout is not None:
@@ -162,16 +240,16 @@ class Exchange(Attempting):
 
     # ---- the way down
 
-    def _send_response(self, response: Response, route: Route) -> None:
+    def _send_response(self, response: Response) -> None:
         """The response's head, with what is there of its body."""
-        client, fields = self.client, response.fields
+        client, route, fields = self.client, self.route, response.fields
         took = self.upstream_service_time or 0.0
         fields += (
             (b"date", response.date or self._context.date),
             client.server,
             (b"x-envoy-upstream-service-time", b"%d" % (took * 1000)),
         )
-        if not route.plain:
+        if route is not None and not route.plain:
             fields = self._adorned(fields, route)
         self.details = "via_upstream"
         self._write_head(response, fields)
@@ -236,23 +314,22 @@ class Exchange(Attempting):
                 self._interim_sent = True
                 self.client.transport.write(response_head(head.status, head.fields, b""))
 
-    async def _tunnel(self) -> None:
+    def _begin_tunnel(self) -> None:
         """The upgrade was accepted: bytes both ways until both sides are done."""
         connection = self.connection
         assert connection is not None
         self.keep = False
         self._waits = TUNNEL
         held = self.client.take_held()
-        tunnel = Tunnel(self.client.transport, connection.transport, self._on_tunnel_ended)
-        tunnel.start(held, connection.reader.tunnel)
-        await PAUSE
-        connection.forget()
-        self.bytes_received += tunnel.bytes_up
-        self.bytes_sent += tunnel.bytes_down
+        self._tunnel = Tunnel(self.client.transport, connection.transport, self._on_tunnel_ended)
+        self._tunnel.start(held, connection.reader.tunnel)
 
     def _on_tunnel_ended(self) -> None:
-        if self._waits == TUNNEL:
-            self._resume()
+        assert self.connection is not None
+        self.connection.forget()
+        self.bytes_received += self._tunnel.bytes_up
+        self.bytes_sent += self._tunnel.bytes_down
+        self._end()
 
     # ---- answers of our own
 
@@ -266,6 +343,7 @@ class Exchange(Attempting):
         if self.route is not None and operations:
             fields = self._adorned(fields, self.route)
         self._write_head(response, fields)
+        self._end()
 
     def _fail(self, error: ProxyError) -> None:
         """Every error ends here: in an answer, or, where one has begun, in a cut that nobody takes for its end."""
@@ -275,20 +353,22 @@ class Exchange(Attempting):
         reply = reply_to(error, retried=self.attempts > 1)
         if error.kind in (Kind.CONNECT_FAILURE, Kind.CONNECT_TIMEOUT):
             self.transport_failure = error.cause
-        if self._begun or error.kind is Kind.DOWNSTREAM_CLOSED:
-            self.keep = False
-            self.flag(reply.flag)
-            self.details = reply.details
-            self.client.transport.abort()
-        else:
+        if not self._begun and error.kind is not Kind.DOWNSTREAM_CLOSED:
             self._reply(reply)
+            return
+        self.keep = False
+        self.flag(reply.flag)
+        self.details = reply.details
+        self.client.transport.abort()
+        self._end()
 
     # ---- the end
 
     def _end(self) -> None:
         """Gives back what was taken, tells who counts, and lets the connection go on."""
+        self._waits = NOTHING
         now = clock.monotonic()
-        context, request, connection = self._context, self.request, self.connection
+        context, request, connection, picked = self._context, self.request, self.connection, self._picked
         if self._alarmed:
             self._cancel_alarms()
         if connection is not None:
@@ -299,42 +379,12 @@ class Exchange(Attempting):
             else:
                 connection.close()
             self.connection = None
-        self._report(None)
+        if picked is not None:
+            self._picked = None
+            self._cluster.done(picked, None)
         self.duration = now - self._start
         route = self.route
         context.metrics.observe(self, route.service if route is not None else "")
         if context.access_log is not None:
             context.access_log.log(self)
         self.client.exchange_done(keep=self.keep)
-
-    # ---- told by the two connections
-
-    def on_upstream_data(self) -> None:
-        connection = self.connection
-        if connection is None:
-            return
-        reader = connection.reader
-        if reader.informational:
-            self._pass_informational()
-        response = reader.response
-        if response is None:
-            return
-        if self._waits == HEAD:
-            self._resume()
-        elif self._waits == BODY:
-            self._relay(response)
-            if response.complete:
-                self._resume()
-
-    def on_client_lost(self) -> None:
-        self._throw(ProxyError(Kind.DOWNSTREAM_CLOSED, Side.DOWNSTREAM, "the client closed the connection"))
-
-    def on_client_blocked(self, blocked: bool) -> None:
-        """The client reads slower than the upstream sends."""
-        if self.connection is not None:
-            self.connection.pause_reading(blocked)
-
-    def on_idle(self) -> None:
-        """Nothing has moved for the stream's idle time-out."""
-        if self._waits != TUNNEL:
-            self._throw(ProxyError(Kind.STREAM_IDLE, Side.LOCAL, "nothing moved for too long"))

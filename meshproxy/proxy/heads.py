@@ -43,14 +43,17 @@ def response_framing(request: Request, response: Response, *, keep: bool) -> byt
     return framing
 
 
-def rewritten(rewrite: Rewrite, request: Request) -> tuple[bytes, bytes, Fields]:
-    """(target, host, fields that tell of it) of the request as it goes on."""
+def rewritten(rewrite: Rewrite | None, host: bytes | None, request: Request) -> tuple[bytes, bytes, Fields]:
+    """(target, host, fields that tell of it) of the request as it goes on. The rewrite's authority wins over `host`."""
     told: Fields = []
-    path = rewrite.apply(request.path)
-    target = path if request.query is None else b"%b?%b" % (path, request.query)
-    if rewrite.path is not None or rewrite.regex is not None:
-        told.append((b"x-envoy-original-path", request.target))
-    if rewrite.authority is None:
+    target = request.target
+    if rewrite is not None and (rewrite.path is not None or rewrite.regex is not None):
+        told.append((b"x-envoy-original-path", target))
+        path = rewrite.apply(request.path)
+        target = path if request.query is None else b"%b?%b" % (path, request.query)
+    if rewrite is not None and rewrite.authority is not None:
+        host = rewrite.authority
+    if host is None:
         return target, request.host, told
     told.append((b"x-envoy-original-host", request.host))
-    return target, rewrite.authority, told
+    return target, host, told
