@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+
+from meshproxy.cli.options import DESCRIBE, DescribedError, Parser
 
 OK, FAILURE, USAGE, CONFIG, CANNOT_BIND, FINDINGS = 0, 1, 64, 65, 69, 79
 
@@ -25,8 +27,10 @@ _VERBS = {
     "listeners": ("meshproxy.cli.tables", "print its listeners"),
     "export": ("meshproxy.cli.export", "print an Envoy configuration that does the same"),
     "demo": ("meshproxy.cli.demo.main", "the product tour, with nothing else installed"),
+    "completion": ("meshproxy.cli.completion", "print the completion script of a shell"),
     "version": ("meshproxy.cli.version", "print the version"),
 }
+VERBS = {verb: about for verb, (_, about) in _VERBS.items()}
 #: Processes that `run` starts for itself.
 _INTERNAL = {"_build": "meshproxy.control.build", "_worker": "meshproxy.control.worker_process"}
 #: Modules that serve several verbs are told which one: `main(["routes", …])`.
@@ -63,6 +67,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
 
 
+def parser_of(verb: str) -> Parser:
+    """The parser that `verb` would read its arguments with."""
+    try:
+        _main_of(verb)([DESCRIBE])
+    except DescribedError as described:
+        return described.parser
+    raise AssertionError(f"{verb} reads no arguments")
+
+
+def _main_of(verb: str) -> Callable[[Sequence[str]], int]:
+    entry: Callable[[Sequence[str]], int] = import_module(_INTERNAL.get(verb) or _VERBS[verb][0]).main
+    return (lambda rest: entry([verb, *rest])) if verb in _SHARED else entry
+
+
 def _dispatch(arguments: list[str]) -> int:
     verb, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if verb in ("-h", "--help", "help"):
@@ -70,12 +88,10 @@ def _dispatch(arguments: list[str]) -> int:
         return OK
     if verb == "--version":
         verb = "version"
-    module = _INTERNAL.get(verb) or _VERBS.get(verb, ("",))[0]
-    if not module:
+    if verb not in _INTERNAL and verb not in _VERBS:
         sys.stderr.write(f"meshproxy: {f'no verb {verb!r}' if verb else 'which verb?'}\n\n{_help()}")
         return USAGE
-    entry = import_module(module).main
-    code: int = entry([verb, *rest] if verb in _SHARED else rest)
+    code = _main_of(verb)(rest)
     sys.stdout.flush()
     return code
 

@@ -13,6 +13,18 @@ _USAGE = 64
 DEFAULT_CONFIG = "/etc/meshproxy"
 
 
+DESCRIBE = "--_describe"
+"""The one argument that asks a verb for its parser: completion is made of them."""
+
+
+class DescribedError(Exception):
+    """Carries the parser that was asked for."""
+
+    def __init__(self, parser: Parser) -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
+
+
 class Parser(argparse.ArgumentParser):
     """Exits 64 on bad usage; every flag not given is taken from `MESHPROXY_<FLAG>` where that is set.
 
@@ -30,6 +42,8 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: object = None) -> argparse.Namespace:  # type: ignore[override]
         argv = list(sys.argv[1:] if args is None else args)
+        if argv == [DESCRIBE]:
+            raise DescribedError(self)
         given = super().parse_args(argv, argparse.Namespace(**{action.dest: None for action in self._actions}))
         twins = [
             twin for action in self._actions if getattr(given, action.dest, None) is None for twin in _twins(action)

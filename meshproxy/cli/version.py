@@ -7,6 +7,6 @@ from meshproxy.cli.options import Parser
 
 
 def main(argv: Sequence[str]) -> int:
-    Parser("version", "Print the version.").parse_args(argv)
+    Parser("version", "Print the version.", "  meshproxy version\n").parse_args(argv)
     print(f"meshproxy {__version__}")
     return 0
