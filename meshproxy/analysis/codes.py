@@ -76,6 +76,8 @@ _TABLE = (
     ("MPX0126", _WARNING, "outlierDetection that can eject nobody", "raise maxEjectionPercent"),
     ("MPX0127", _WARNING, "Subset that clients cannot see", "move the DestinationRule to the service's namespace"),
     ("MPX0128", _WARNING, "credentialName without workloadSelector: plain text", "add workloadSelector"),
+    ("MPX0141", _WARNING, "Server without a usable certificate", "add the Secret, or the files"),
+    ("MPX0142", _WARNING, "Certificate that has expired, soon will, or is not valid yet", "renew the certificate"),
 )
 CODES = {code: Code(code, level, title, remedy) for code, level, title, remedy in _TABLE}
 

@@ -6,6 +6,7 @@ from meshproxy.compiler.clusters import build_clusters
 from meshproxy.compiler.destination_rules import DestinationRules
 from meshproxy.compiler.endpoints import Workloads
 from meshproxy.compiler.findings import counted, find_unsupported
+from meshproxy.compiler.gateway_tls import Certificates
 from meshproxy.compiler.gateways import build_gateway_listeners
 from meshproxy.compiler.mesh import build_mesh_hosts
 from meshproxy.compiler.options import BuildOptions
@@ -45,9 +46,18 @@ def build_snapshot(catalog: Catalog, options: BuildOptions) -> tuple[Snapshot, t
         virtual_hosts=build_mesh_hosts(of_mesh(bound, options.namespace), scope),
     )
     rules = DestinationRules(catalog.destination_rules, options.namespace, options.labels)
+    clusters = build_clusters(registry, Workloads(catalog), rules)
+    gateways = build_gateway_listeners(
+        catalog.gateways,
+        bound,
+        scope,
+        options,
+        clusters=clusters,
+        certificates=Certificates(catalog, options, report),
+    )
     snapshot = Snapshot(
-        listeners=(mesh, *build_gateway_listeners(catalog.gateways, bound, scope, options)),
-        clusters=build_clusters(registry, Workloads(catalog), rules),
+        listeners=(mesh, *gateways),
+        clusters=clusters,
         digest=options.digest,
         counts=counted(catalog),
     )

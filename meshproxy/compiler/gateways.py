@@ -1,12 +1,16 @@
-"""Gateway listeners: the plain HTTP servers of all Gateways we serve, one listener per bind and port."""
+"""Gateway listeners: the servers of all Gateways we serve, one listener per bind and port. The first server on a port
+decides whether it is plain HTTP, TLS or TCP; servers that are something else are left out (mergeGateways)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import yaml
+
 from meshproxy.base.origin import Origin
+from meshproxy.compiler.gateway_tls import TERMINATING, Certificates
 from meshproxy.compiler.matches import catches_all
 from meshproxy.compiler.options import BuildOptions
 from meshproxy.compiler.policies import https_redirect
@@ -15,16 +19,27 @@ from meshproxy.compiler.report import Report
 from meshproxy.compiler.routes import build_routes, skipped_blocks
 from meshproxy.compiler.scope import Scope
 from meshproxy.compiler.selection import has_labels
+from meshproxy.compiler.streams import auto_passthrough, first_tcp, tls_chains
 from meshproxy.compiler.virtual_services import Bound
+from meshproxy.model.catalog import Catalog
 from meshproxy.model.gateway import Gateway, Server
 from meshproxy.model.hosts import host_intersection, is_exported
+from meshproxy.model.problem import SCHEMA_WARNING
+from meshproxy.plan.cluster import Cluster
 from meshproxy.plan.listener import Listener
 from meshproxy.plan.route import Route, Skipped
+from meshproxy.plan.stream_table import Chain, StreamTable
 from meshproxy.plan.table import RouteTable, VirtualHost, VirtualHosts
 
 _ANY_ADDRESS = "0.0.0.0"
 _PRIVILEGED = 1024
 _UNPRIVILEGED_BASE = 8000
+_CONFIG = "proxy.istio.io/config"
+_OF_HTTP = ("HTTPS",)
+_ALPN = ("http/1.1",)
+
+Key = tuple[str, int]
+"""Address and port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,45 +81,71 @@ class _Domain:
     redirects: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the servers of all Gateways are compiled with."""
+
+    by_gateway: Mapping[str, list[Bound]]
+    scope: Scope
+    options: BuildOptions
+    clusters: Mapping[str, Cluster]
+    certificates: Certificates
+
+    def bound(self, place: _Place) -> Iterator[Bound]:
+        """The VirtualServices that name the server's Gateway and are visible to it."""
+        gateway = place.gateway.meta
+        for each in self.by_gateway.get(gateway.full_name, ()):
+            if is_exported(each.service.export_to, each.namespace, gateway.namespace):
+                yield each
+
+    def at(self, place: _Place) -> Scope:
+        return replace(self.scope, gateway=place.gateway.meta.full_name, port=place.number)
+
+
 def build_gateway_listeners(
-    gateways: Iterable[Gateway], bound: tuple[Bound, ...], scope: Scope, options: BuildOptions
+    gateways: Iterable[Gateway],
+    bound: tuple[Bound, ...],
+    scope: Scope,
+    options: BuildOptions,
+    *,
+    clusters: Mapping[str, Cluster] | None = None,
+    certificates: Certificates | None = None,
 ) -> tuple[Listener, ...]:
     """Gateways whose selector chooses us; all of them where we have no labels at all."""
     by_gateway: dict[str, list[Bound]] = defaultdict(list)
     for each in bound:
         for name in each.gateways:
             by_gateway[name].append(each)
+    certificates = certificates or Certificates(Catalog(), options, scope.report)
+    around = Surroundings(by_gateway, scope, options, clusters or {}, certificates)
     selected = [each for each in gateways if not options.labels or has_labels(options.labels, each.selector)]
-    return tuple(
-        _listener(address, number, places, by_gateway, scope, options)
-        for (address, number), places in _http_servers(selected, scope.report).items()
-    )
+    return tuple(_listener(key, places, around) for key, places in _servers(selected, scope.report).items())
 
 
-def _http_servers(gateways: Iterable[Gateway], report: Report) -> dict[tuple[str, int], list[_Place]]:
-    """Plain HTTP servers by address and port. The first server on a port decides what it speaks; of servers with a
-    `tls` block, one that repeats a host of an earlier one is dropped whole (mergeGateways)."""
-    found: dict[tuple[str, int], list[_Place]] = defaultdict(list)
-    protocols: dict[tuple[str, int], bool] = {}
+def _servers(gateways: Iterable[Gateway], report: Report) -> dict[Key, list[_Place]]:
+    """Servers by address and port. Of servers with a `tls` block, one that repeats a host of an earlier one is
+    dropped whole; of plain TCP there is one for a port."""
+    found: dict[Key, list[_Place]] = defaultdict(list)
+    protocols: dict[Key, Protocol] = {}
     tls_hosts: set[tuple[str, int, str]] = set()
     for place in (_Place(gateway, server) for gateway in gateways for server in gateway.servers):
         key = (place.address, place.number)
-        is_http = _speaks_http(place, report)
-        if protocols.setdefault(key, is_http) and is_http and not _repeats(place, tls_hosts):
+        protocol = _protocol(place, report)
+        if protocol is None or protocols.setdefault(key, protocol) is not protocol or _repeats(place, tls_hosts):
+            continue
+        if protocol is not Protocol.TCP or not found[key]:
             found[key].append(place)
     return found
 
 
-def _speaks_http(place: _Place, report: Report) -> bool:
+def _protocol(place: _Place, report: Report) -> Protocol | None:
     port = place.server.port
-    protocol = by_word(port.protocol) if port is not None else Protocol.SNIFFED
-    if port is not None and protocol is not Protocol.HTTP:
-        report.unsupported(f"a Gateway server of protocol {port.protocol}", port.at.field("protocol"))
-        return False
+    if port is None:
+        return None
     if place.server.bind.startswith("unix:"):
         report.unsupported("a Gateway server on a Unix socket", place.server.at.field("bind"))
-        return False
-    return port is not None
+        return None
+    return by_word(port.protocol)
 
 
 def _repeats(place: _Place, tls_hosts: set[tuple[str, int, str]]) -> bool:
@@ -117,35 +158,107 @@ def _repeats(place: _Place, tls_hosts: set[tuple[str, int, str]]) -> bool:
     return repeated
 
 
-def _listener(
-    address: str,
-    number: int,
-    places: list[_Place],
-    by_gateway: dict[str, list[Bound]],
-    scope: Scope,
-    options: BuildOptions,
-) -> Listener:
+def _listener(key: Key, places: list[_Place], around: Surroundings) -> Listener:
+    address, number = key
+    name = f"{address}_{number}"
+    host, port = _opened(address, number, around.options)
+    proxied = any(_speaks_proxy_protocol(place.gateway, around.scope.report) for place in places)
+    chains: list[Chain] = []
+    behind: list[Listener] = []
+    hosts = VirtualHosts(())
+    protocol = by_word(places[0].server.port.protocol) if places[0].server.port is not None else Protocol.HTTP
+    if protocol is Protocol.HTTP:
+        hosts = _virtual_hosts(places, around)
+        chains = [Chain(http=name)]
+    elif protocol is Protocol.TLS:
+        for place in places:
+            _add_tls(place, (host, port), around, chains, behind)
+    else:
+        chain = first_tcp(around.bound(places[0]), around.at(places[0]))
+        chains = [chain] if chain is not None else []
+    return Listener(
+        name=name,
+        host=host,
+        port=port,
+        server_port=number,
+        virtual_hosts=hosts,
+        is_gateway=True,
+        origin=places[0].server.at.origin,
+        gateways=tuple(dict.fromkeys(place.gateway.meta.full_name for place in places)),
+        streams=StreamTable(tuple(chains), proxy_protocol=proxied)
+        if proxied or protocol is not Protocol.HTTP
+        else None,
+        behind=tuple(behind),
+    )
+
+
+def _add_tls(
+    place: _Place, opened: tuple[str, int], around: Surroundings, chains: list[Chain], behind: list[Listener]
+) -> None:
+    """The chains of one TLS server, and the listener behind it where HTTP is."""
+    server = place.server
+    tls, port = server.tls, server.port
+    if tls is None or port is None:
+        return
+    names = tuple(host.rpartition("/")[2].lower() for host in server.hosts)
+    owner = place.gateway.meta
+    if tls.mode == "AUTO_PASSTHROUGH":
+        chains += auto_passthrough(names, around.clusters)
+    elif tls.mode not in TERMINATING:
+        chains += tls_chains(_of_hosts(place, around), around.at(place))
+    elif port.protocol.upper() not in _OF_HTTP:
+        built = around.certificates.build(tls, owner.namespace, ())
+        chain = first_tcp(_of_hosts(place, around), around.at(place), names, built)
+        chains += [chain] if chain is not None else []
+    else:
+        built = around.certificates.build(tls, owner.namespace, _ALPN)
+        name = f"https.{port.number}.{port.name}.{owner.name}.{owner.namespace}"
+        chains.append(Chain(server_names=names, is_tls=True, tls=built, http=name, origin=server.at.origin))
+        behind.append(
+            Listener(
+                name=name,
+                host=opened[0],
+                port=opened[1],
+                server_port=place.number,
+                virtual_hosts=_virtual_hosts([place], around),
+                is_gateway=True,
+                scheme=b"https",
+                origin=server.at.origin,
+                gateways=(owner.full_name,),
+            )
+        )
+
+
+def _of_hosts(place: _Place, around: Surroundings) -> Iterator[Bound]:
+    """VirtualServices with a host in common with the server."""
+    for each in around.bound(place):
+        if any(host_intersection(host, name) for host in place.hosts(each.namespace) for name in each.hosts):
+            yield each
+
+
+def _speaks_proxy_protocol(gateway: Gateway, report: Report) -> bool:
+    """`gatewayTopology.proxyProtocol` of the annotation that holds a gateway's ProxyConfig."""
+    try:
+        config = yaml.safe_load(gateway.meta.annotations.get(_CONFIG, ""))
+    except yaml.YAMLError:
+        report.warn(SCHEMA_WARNING, f"the annotation {_CONFIG} is not YAML", gateway.meta.at.origin)
+        return False
+    topology = config.get("gatewayTopology") if isinstance(config, dict) else None
+    return isinstance(topology, dict) and topology.get("proxyProtocol") is not None
+
+
+def _virtual_hosts(places: list[_Place], around: Surroundings) -> VirtualHosts:
+    """The route table of HTTP servers that share one."""
     domains: dict[str, _Domain] = {}
     for place in places:
-        name = place.gateway.meta.full_name
-        for each in by_gateway.get(name, ()):
-            if is_exported(each.service.export_to, each.namespace, place.gateway.meta.namespace):
-                _add(domains, place, each, replace(scope, gateway=name, port=number))
+        for each in around.bound(place):
+            _add(domains, place, each, around.at(place))
         if place.redirects:
             for written in place.server.hosts:
                 host = written.rpartition("/")[2].lower()
                 domains.setdefault(host, _Domain(place.server.at.origin)).redirects = True
-    host, port = _opened(address, number, options)
-    return Listener(
-        name=f"{address}_{number}",
-        host=host,
-        port=port,
-        server_port=number,
-        virtual_hosts=VirtualHosts(tuple(_virtual_host(name, number, domain) for name, domain in domains.items())),
-        is_gateway=True,
-        origin=places[0].server.at.origin,
-        gateways=tuple(dict.fromkeys(place.gateway.meta.full_name for place in places)),
-    )
+    number = places[0].number
+    return VirtualHosts(tuple(_virtual_host(name, number, domain) for name, domain in domains.items()))
 
 
 def _add(domains: dict[str, _Domain], place: _Place, each: Bound, scope: Scope) -> None:

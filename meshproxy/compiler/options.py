@@ -13,9 +13,21 @@ Mapped = tuple[str, str, tuple[Address, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What control has read for the compiler: the files of each credential of `--credentials` by its name, and the
+    files that the configuration names by their path. `now` (Unix seconds) is what validity is judged by; 0: it is not.
+    """
+
+    secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
     """`labels` and `namespace` are this workload's; `binds` says where a gateway's port is opened; `maps` gives hosts
-    (or their subsets) endpoints in place of any other."""
+    (or their subsets) endpoints in place of any other; `outbound_traffic_policy` holds where no Sidecar says otherwise.
+    Without `credentials` nothing is said of certificates that are not there."""
 
     namespace: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -25,6 +37,8 @@ class BuildOptions:
     privileged_ports: bool = False
     maps: tuple[Mapped, ...] = ()
     digest: str = ""
+    outbound_traffic_policy: str = "REGISTRY_ONLY"
+    credentials: Credentials | None = None
 
 
 def parse_address(text: str) -> Address:

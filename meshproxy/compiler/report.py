@@ -14,6 +14,12 @@ NO_PORT = "IST0112"
 DELEGATION = "MPX0010"
 """A rule that delegates and that cannot be merged with what it delegates to."""
 
+NO_CERTIFICATE = "MPX0141"
+"""A server without a certificate, or without what it checks clients by."""
+
+CERTIFICATE_DATES = "MPX0142"
+"""A certificate that has expired, soon will, or is not valid yet."""
+
 
 class UnusableError(ValueError):
     """A value that validation should have refused; `origin` says where it stands."""

@@ -9,7 +9,7 @@ from meshproxy.model.problem import Problem
 from meshproxy.model.reader import Message
 
 _VERSIONS = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
-_CIPHER_SUITES = frozenset(
+CIPHER_SUITES = frozenset(
     """ALL ECDHE-ECDSA-AES128-GCM-SHA256 ECDHE-RSA-AES128-GCM-SHA256 ECDHE-ECDSA-AES256-GCM-SHA384
     ECDHE-RSA-AES256-GCM-SHA384 ECDHE-ECDSA-CHACHA20-POLY1305 ECDHE-RSA-CHACHA20-POLY1305 ECDHE-ECDSA-AES128-SHA
     ECDHE-RSA-AES128-SHA ECDHE-ECDSA-AES256-SHA ECDHE-RSA-AES256-SHA AES128-GCM-SHA256 AES256-GCM-SHA384 AES128-SHA
@@ -103,7 +103,7 @@ class ServerTLSSettings(Message):
             message = "TLS below 1.2 needs cipherSuites: the defaults have none for it"
             yield self.at.warning("min_protocol_version", message)
         for index, suite in enumerate(self.cipher_suites):
-            if suite[:1].isalnum() and suite not in _CIPHER_SUITES:
+            if suite[:1].isalnum() and suite not in CIPHER_SUITES:
                 yield self.at.warning("cipher_suites", f'"{suite}" is not a cipher suite of the proxy: ignored', index)
             elif suite in self.cipher_suites[:index]:
                 yield self.at.warning("cipher_suites", f'"{suite}" stands here twice', index)

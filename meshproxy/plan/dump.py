@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from meshproxy.plan.header_ops import HeaderOps, Template
@@ -27,6 +28,7 @@ from meshproxy.plan.regex import Regex
 from meshproxy.plan.rewrite import DirectResponse, Redirect
 from meshproxy.plan.route import Forward
 from meshproxy.plan.snapshot import Snapshot
+from meshproxy.plan.stream_table import StreamTable
 from meshproxy.plan.table import RouteTable, VirtualHosts
 
 Json = Any
@@ -67,7 +69,7 @@ def _fields(value: object) -> dict[str, Json]:
 
 @cache
 def _names(cls: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(cls))
+    return tuple(field.name for field in dataclasses.fields(cls) if field.repr)  # keys are not for showing
 
 
 def _text(value: bytes) -> str:
@@ -104,6 +106,9 @@ _BY_TYPE: dict[type, Callable[[Any], Json]] = {
     HeaderOps: _operations,
     RouteTable: lambda table: _json(table.routes),
     VirtualHosts: lambda hosts: _json(hosts.hosts),
+    StreamTable: lambda table: _json(table.chains),
+    IPv4Network: str,
+    IPv6Network: str,
     Forward: lambda action: {"route": _json(action.destinations)},
     Redirect: lambda action: {"redirect": _fields(action)},
     DirectResponse: lambda action: {"direct_response": _fields(action)},

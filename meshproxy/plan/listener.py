@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from meshproxy.base.message import Request
 from meshproxy.base.origin import Origin
+from meshproxy.plan.stream_table import StreamTable
 from meshproxy.plan.table import VirtualHosts
 
 _SCHEMES = frozenset((b"http", b"https"))
@@ -18,6 +19,9 @@ class Listener:
 
     As a gateway it appends the client's address to X-Forwarded-For, sets X-Forwarded-Proto from the connection and
     answers as `istio-envoy`; as the mesh listener it trusts what the client says and answers as `envoy`.
+
+    Without `streams` every connection is plain HTTP. With them they say what a connection is; the listeners `behind`,
+    which are not opened, have the virtual hosts of the chains that are HTTP.
     """
 
     name: str
@@ -28,6 +32,9 @@ class Listener:
     is_gateway: bool = False
     origin: Origin | None = None
     gateways: tuple[str, ...] = ()  # the Gateways it serves: namespace/name
+    scheme: bytes = b"http"  # of requests on a gateway
+    streams: StreamTable | None = None
+    behind: tuple[Listener, ...] = ()
 
 
 def scheme_of(request: Request) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from meshproxy.plan.cluster import Cluster
@@ -17,3 +17,10 @@ class Snapshot:
     clusters: Mapping[str, Cluster] = field(default_factory=dict)
     digest: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def http_listeners(self) -> Iterator[Listener]:
+        """All that have virtual hosts: those that are opened, and those behind the chains of such."""
+        for listener in self.listeners:
+            yield listener
+            yield from listener.behind
