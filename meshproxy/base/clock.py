@@ -13,7 +13,11 @@ draw = random.random
 bits = random.getrandbits
 
 
+_VERSION = 0x4 << 76 | 0x2 << 62
+_RANDOM = ~(0xF << 76 | 0x3 << 62)
+
+
 def request_id() -> bytes:
     """A random UUID (version 4, RFC 9562) as 36 ASCII bytes."""
-    digits = b"%032x" % (bits(128) & ~(0xF << 76 | 0x3 << 62) | (0x4 << 76 | 0x2 << 62))
-    return b"%b-%b-%b-%b-%b" % (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+    digits = (bits(128) & _RANDOM | _VERSION).to_bytes(16, "big").hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}".encode()

@@ -6,6 +6,11 @@ Comparison of names is by their lower case (RFC 9110, 5.1). Nothing here joins o
 from collections.abc import Iterable
 
 Fields = list[tuple[bytes, bytes]]
+OWS = b" \t"
+"""Optional white space (RFC 9110, 5.6.3): around a value, not of it. The parser leaves what stands behind."""
+
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+"""Methods that may be sent again when a kept connection dies under them (RFC 9110, 9.2.2)."""
 
 #: Request fields the proxy writes itself or takes away (Envoy, `conn_manager_utility.cc`): codecs keep them apart
 #: in `Request.managed`, so that a request without them costs nothing.

@@ -7,7 +7,7 @@ that changes.
 
 from __future__ import annotations
 
-from meshproxy.base.headers import Fields
+from meshproxy.base.headers import OWS, Fields
 
 CHUNKED = -1
 """As a content length: the length is not known, the body is chunked on the wire."""
@@ -24,6 +24,8 @@ class Request:
     `fields` holds what may be forwarded, in order: no Host, no framing, no hop-by-hop field.
     `managed` holds the fields the proxy writes itself (`headers.MANAGED_REQUEST`), by lower-case name.
     `host` is the Host field, or the authority of an absolute-form target, letter case kept.
+    `plain` says that all of this is as usual: HTTP/1.1 and kept alive, nothing managed, no body, no upgrade, a
+    method that may be repeated. One test on the request path instead of one for each.
     `content_length` is the length of the body, 0 without one, or CHUNKED.
     """
 
@@ -39,6 +41,7 @@ class Request:
         "managed",
         "method",
         "path",
+        "plain",
         "query",
         "scheme",
         "trailers",
@@ -52,6 +55,7 @@ class Request:
         self.query = query  # what follows the "?", or None where there is none
         self.host = host
         self.fields = fields
+        self.plain = False
         self.managed: dict[bytes, list[bytes]] = NO_FIELDS
         self.scheme = b"http"
         self.version = b"HTTP/1.1"
@@ -78,7 +82,7 @@ class Request:
         if names is None:
             names = self._names = [pair[0].lower() for pair in self.fields]
         if name in names:
-            return [pair[1] for pair, known in zip(self.fields, names, strict=True) if known == name]
+            return [pair[1].strip(OWS) for pair, known in zip(self.fields, names, strict=True) if known == name]
         if name in self.managed:
             return self.managed[name]
         pseudo = _PSEUDO.get(name)

@@ -16,6 +16,8 @@ from meshproxy.plan.path_index import Numbered, PathIndex, PatternIndex, first_h
 from meshproxy.plan.prefixes import Prefixes
 from meshproxy.plan.route import Route, Skipped
 
+_WALKED = 4
+
 
 class RouteTable:
     """Routes in first-match order.
@@ -24,7 +26,7 @@ class RouteTable:
     Each names its first route that holds; the earliest of them is the answer.
     """
 
-    __slots__ = ("_exact", "_folded", "_only", "_patterns", "_prefixes", "_written", "routes")
+    __slots__ = ("_folded", "_only", "_patterns", "_walked", "_written", "routes")
 
     def __init__(self, routes: tuple[Route, ...]) -> None:
         self.routes = routes
@@ -33,6 +35,8 @@ class RouteTable:
         folded = [pair for pair in numbered if pair[1].ignore_case and not isinstance(pair[1].path, Pattern)]
         apart = {index for index, _ in patterns} | {index for index, _ in folded}
         self._only = routes[0] if routes and routes[0].catches_all else None
+        pathless = len(routes) <= _WALKED and all(route.path is None for route in routes)
+        self._walked = routes if pathless else None  # few, and their paths exclude nothing: walking is shortest
         self._written = PathIndex([pair for pair in numbered if pair[0] not in apart])
         self._folded = PathIndex(folded) if folded else None
         self._patterns = PatternIndex(patterns) if patterns else None
@@ -40,6 +44,14 @@ class RouteTable:
     def find(self, request: Request) -> Route | None:
         if self._only is not None:
             return self._only
+        if self._walked is not None:
+            for route in self._walked:
+                for condition in route.conditions:
+                    if not condition.holds(request):
+                        break
+                else:
+                    return route
+            return None
         found = first_holding(self._written.candidates(request.path), request)
         if self._folded is not None:
             found = first_holding(self._folded.candidates(request.path.lower()), request, found)

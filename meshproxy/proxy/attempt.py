@@ -12,12 +12,11 @@ from typing import Any
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.message import CHUNKED, Request, Response
+from meshproxy.base.headers import IDEMPOTENT
+from meshproxy.base.message import CHUNKED, Response
 from meshproxy.plan.retry import Retry
 from meshproxy.proxy import forwarding, retries
-from meshproxy.proxy.client import Client
-from meshproxy.proxy.context import Context
-from meshproxy.proxy.record import ExchangeRecord
+from meshproxy.proxy.record import ALARM, BODY, CONNECTION, HEAD, NOTHING, ExchangeRecord
 from meshproxy.proxy.reply import reply_to
 from meshproxy.proxy.timer import Alarm
 from meshproxy.upstream.cluster import LiveCluster
@@ -26,9 +25,6 @@ from meshproxy.upstream.dial import Dial
 from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.wire.http1_client import request_head
 from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
-
-# What an exchange waits for. Plain numbers: an Enum's members cost a look-up each time.
-NOTHING, CONNECTION, HEAD, BODY, ALARM, TUNNEL = range(6)
 
 Outcome = Response | ProxyError
 """What one attempt came to."""
@@ -58,14 +54,6 @@ class Attempting(ExchangeRecord):
     _request_sent = False
     _service_began = 0.0
     _reused = False  # the attempt under way is on a kept connection
-
-    def __init__(self, context: Context, client: Client, request: Request) -> None:
-        super().__init__(client, request)
-        self._context = context
-        self._waits = NOTHING
-        self._coroutine: Coroutine[Any, None, None] | None = None
-        self._picked: LiveEndpoint | None = None  # counted as active, not yet reported as done
-        self._alarmed = False  # whether any alarm was ever set
 
     # ---- coroutines, driven by hand
 
@@ -106,10 +94,11 @@ class Attempting(ExchangeRecord):
 
     def _sent_on_kept(self) -> bool:
         """The first attempt, if a connection is kept for it: the request has gone out, nothing was waited for."""
+        request = self.request
         endpoint = self._picked = self.endpoint = self._cluster.pick()
-        if not endpoint.idle or self.request.upgrade is not None:
+        if not endpoint.idle or request.upgrade is not None:
             return False  # an upgrade has a connection of its own
-        connection = self._kept(endpoint)
+        connection = endpoint.take() if request.plain else self._kept(endpoint)
         if connection is None:
             return False
         self.attempts = 1
@@ -170,7 +159,7 @@ class Attempting(ExchangeRecord):
         connection = self.connection
         if not self._reused or error.kind is not Kind.UPSTREAM_CLOSED or connection is None or connection.reader.begun:
             return False
-        if self.request.method not in retries.IDEMPOTENT or not self._can_replay():
+        if self.request.method not in IDEMPOTENT or not self._can_replay():
             return False
         self._drop_attempt(error.kind)
         return True
@@ -195,7 +184,7 @@ class Attempting(ExchangeRecord):
     def _kept(self, endpoint: LiveEndpoint) -> UpstreamConnection | None:
         """A kept connection of this endpoint. For what must not be sent twice, one on which nothing has happened."""
         connection = endpoint.take()
-        if self.request.method in retries.IDEMPOTENT:
+        if self.request.method in IDEMPOTENT:
             return connection
         while connection is not None and not connection.quiet():
             connection.close()
@@ -245,7 +234,10 @@ class Attempting(ExchangeRecord):
         self._request_sent = True
         self._service_began = clock.monotonic()
         connection.begin(self, request.method, request.upgrade)
-        tail = forwarding.request_tail(request, self.attempts, self._timeout)
+        if request.plain and self.attempts == 1 and self._timeout is None:
+            tail = b"x-envoy-attempt-count: 1\r\n"
+        else:
+            tail = forwarding.request_tail(request, self.attempts, self._timeout)
         head = request_head(request.method, self._target, self._host, self.upstream_fields, tail)
         if not request.content_length:
             connection.transport.write(head)

@@ -45,7 +45,7 @@ class Downstream(asyncio.Protocol):
         self.forwarded: Callable[..., Fields] = gateway_fields if is_gateway else sidecar_fields
         self._reader = RequestReader()
         self._exchange: Exchange | None = None
-        self._advancing = False
+        self._starting = False  # inside `Exchange.start`
         self._paused = False
         self._closing = False
         self._receiving = False  # the request in hand is not whole yet
@@ -72,6 +72,8 @@ class Downstream(asyncio.Protocol):
         reader.feed(data)
         if reader.mid_head and self._head_since is None:
             self._head_since = self.idle_since
+        if self._receiving:
+            self._receive()
         self._advance()
 
     def eof_received(self) -> bool:
@@ -102,68 +104,72 @@ class Downstream(asyncio.Protocol):
     # ---- from one request to the next
 
     def _advance(self) -> None:
-        """Goes on with what the reader has: the body of the request in hand, or the next request."""
-        if self._advancing:
-            return
-        self._advancing = True
+        """Goes on to the next request, if the one before is done."""
         reader = self._reader
-        if self._receiving and self._exchange is not None:
-            self._receive(self._exchange)
-        while self._exchange is None and not self._closing:
-            if self._discarding is not None and not self._discarded():
-                break
-            if reader.requests:
-                request = reader.requests.popleft()
-                self._head_since = None
-                self._receiving = not request.complete
-                self._exchange = Exchange(self._context, self, request, self._listener)
-                self._exchange.start()
-            elif reader.error is not None:
-                self.refuse(reader.error)
-            else:
-                break
-        self._advancing = False
-        if self._exchange is not None and reader.requests:
-            self.pause_reading()
-        elif self._paused and self._exchange is None:
-            self.resume_reading()
+        requests = reader.requests
+        while requests and self._exchange is None and not self._closing and self._discarding is None:
+            request = requests.popleft()
+            self._head_since = None
+            self._receiving = not request.complete
+            exchange = self._exchange = Exchange(self._context, self, request, self._listener)
+            self._starting = True
+            exchange.start()
+            self._starting = False
+        if requests or self._paused or reader.error is not None:
+            self._hold_back()
 
-    def _receive(self, exchange: Exchange) -> None:
-        if self._reader.error is not None and not exchange.request.complete:
+    def _hold_back(self) -> None:
+        """What waits its turn waits unread; a fault of the client has its turn when all before it are answered."""
+        reader = self._reader
+        if self._exchange is not None:
+            if self._receiving and reader.error is not None:
+                self._receive()
+            elif reader.requests:
+                self.pause_reading()
+        elif not self._closing:
+            self.resume_reading()
+            if reader.error is not None and self._discarding is None:
+                self.refuse(reader.error)
+
+    def _receive(self) -> None:
+        """More of a request whose head is known: for its exchange, or, where it is answered already, for nobody."""
+        exchange, error = self._exchange, self._reader.error
+        if exchange is None:
+            request = self._discarding
+            if request is not None:
+                request.body.clear()
+                if request.complete:
+                    self._discarding = None
+                    self._receiving = False
+            return
+        if error is not None and not exchange.request.complete:
             self._receiving = False
-            exchange.on_request_broken(self._reader.error)
+            exchange.on_request_broken(error)
             return
         self._receiving = not exchange.request.complete
         exchange.on_request_data()
 
-    def _discarded(self) -> bool:
-        """Drops what comes of a request that is answered already; whether it has all come."""
-        request = self._discarding
-        assert request is not None
-        request.body.clear()
-        if request.complete:
-            self._discarding = None
-        return request.complete
-
     def exchange_done(self, *, keep: bool) -> None:
         exchange, self._exchange = self._exchange, None
-        if self._tunnelled:
-            self._proxy.closed(self)
-            return
-        if exchange is None or self.transport.is_closing():
+        if exchange is None or self._tunnelled or not keep or self._closing or self._context.draining:
+            self._finish(exchange)
             return
         request = exchange.request
-        if not keep or self._closing or self._context.draining:
-            self._close_gently(request)
-            return
-        if request.upgrade is not None:
-            self._reader.refuse_upgrade()
-        if not request.complete:
-            self._discarding = request
+        if not request.plain:
+            if request.upgrade is not None:
+                self._reader.refuse_upgrade()
+            if not request.complete:
+                self._discarding = request
         self.idle_since = self._proxy.now
-        reader = self._reader
-        if reader.requests or self._paused or self._discarding is not None or reader.error is not None:
+        if not self._starting and (self._reader.requests or self._paused or self._reader.error is not None):
             self._advance()
+
+    def _finish(self, exchange: Exchange | None) -> None:
+        """No further request on this connection."""
+        if self._tunnelled:
+            self._proxy.closed(self)
+        elif exchange is not None and not self.transport.is_closing():
+            self._close_gently(exchange.request)
 
     def _close_gently(self, request: Request) -> None:
         """Closes when what is written has gone out. A client that may still send is not reset under its answer: its

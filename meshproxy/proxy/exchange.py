@@ -13,15 +13,14 @@ from typing import Any
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import Fields
-from meshproxy.base.message import CHUNKED, Request, Response
+from meshproxy.base.headers import IDEMPOTENT, Fields
+from meshproxy.base.message import CHUNKED, Response
 from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.route import Destination, Forward, Route
 from meshproxy.proxy import forwarding, heads, local, retries
-from meshproxy.proxy.attempt import BODY, HEAD, NOTHING, TUNNEL, Attempting, Outcome
-from meshproxy.proxy.client import Client
-from meshproxy.proxy.context import Context
+from meshproxy.proxy.attempt import Attempting, Outcome
+from meshproxy.proxy.record import BODY, HEAD, NOTHING, TUNNEL
 from meshproxy.proxy.reply import Reply, reply_to
 from meshproxy.proxy.tunnel import Tunnel
 from meshproxy.telemetry.command_operators import value_of
@@ -40,18 +39,6 @@ class Exchange(Attempting):
     _interim_sent = False
     _destination: Destination | None = None
     _tunnel: Tunnel
-
-    def __init__(self, context: Context, client: Client, request: Request, listener: str) -> None:
-        super().__init__(context, client, request)
-        live = self._live = context.live
-        self._listener = live.listeners.get(listener)
-        self._begun = False  # a response head has gone to the client
-        self._start = clock.monotonic()
-        self.keep = request.keep_alive
-
-    @property
-    def listener_name(self) -> str:
-        return self._listener.name if self._listener is not None else ""
 
     # ---- the course of a request
 
@@ -91,7 +78,7 @@ class Exchange(Attempting):
         self._cluster = cluster
         self.upstream_fields = client.forwarded(request, client)
         self._target, self._host = request.target, request.host
-        if request.content_length and (request.method in retries.IDEMPOTENT or retries.needs_replay(route.retry)):
+        if request.content_length and (request.method in IDEMPOTENT or retries.needs_replay(route.retry)):
             self._replay = []
         return destination
 
@@ -275,14 +262,17 @@ class Exchange(Attempting):
         self.status = response.status
         self.response_fields = fields
         self._begun = True
-        head = response_head(response.status, fields, heads.response_framing(request, response, keep=self.keep))
-        if 0 < length <= _JOIN_BELOW and response.body:
-            body = b"".join(response.body)
-            response.body = []
-            self.bytes_sent = len(body)
-            client.transport.write(head + body)
+        if length > 0 and request.plain and self.keep:
+            framing = b"Content-Length: %d\r\n" % length
         else:
-            client.transport.write(head)
+            framing = heads.response_framing(request, response, keep=self.keep)
+        head = response_head(response.status, fields, framing)
+        if 0 < length <= _JOIN_BELOW and response.body:
+            parts, response.body = response.body, []
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            self.bytes_sent = len(body)
+            head += body
+        client.transport.write(head)
 
     def _reconsider_keeping(self, response: Response) -> None:
         """Whether the connection can be kept behind this response after all."""
@@ -374,7 +364,7 @@ class Exchange(Attempting):
         if connection is not None:
             if context.access_log is not None:
                 self.upstream_local_address = connection.local_address
-            if request.complete and request.upgrade is None:
+            if request.plain or (request.complete and request.upgrade is None):
                 connection.release(now)
             else:
                 connection.close()

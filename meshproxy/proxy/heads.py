@@ -22,8 +22,6 @@ def applied(fields: Fields, operations: Iterable[HeaderOps | None], lookup: Look
 def response_framing(request: Request, response: Response, *, keep: bool) -> bytes:
     """The lines that frame a response to this client, each with its CRLF."""
     length = response.content_length
-    if length > 0 and keep and request.version == b"HTTP/1.1":
-        return b"Content-Length: %d\r\n" % length
     if length > 0:
         framing = b"Content-Length: %d\r\n" % length
     elif length == CHUNKED:

@@ -1,15 +1,22 @@
-"""What an exchange leaves behind for logs and metrics (`telemetry.record.Record`). What only a log asks is worked out
-when it asks."""
+"""What an exchange knows of itself, and leaves behind for logs and metrics (`telemetry.record.Record`). What only a log
+asks is worked out when it asks."""
 
 from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
 
 from meshproxy.base import clock
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import Request
 from meshproxy.plan.route import Route
 from meshproxy.proxy.client import Client
+from meshproxy.proxy.context import Context
 from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.endpoint import LiveEndpoint
+
+# What an exchange waits for. Plain numbers: an Enum's members cost a look-up each time.
+NOTHING, CONNECTION, HEAD, BODY, ALARM, TUNNEL = range(6)
 
 
 class ExchangeRecord:
@@ -35,12 +42,27 @@ class ExchangeRecord:
     response_trailers: Fields = []  # noqa: RUF012
     upstream_fields: Fields = []  # noqa: RUF012
 
-    def __init__(self, client: Client, request: Request) -> None:
+    def __init__(self, context: Context, client: Client, request: Request, listener: str) -> None:
+        live = context.live
+        self._context = context
+        self._live = live
+        self._listener = live.listeners.get(listener)
         self.client = client
         self.request = request
         self.connection: UpstreamConnection | None = None
         self.flags = ""
         self.attempts = self.bytes_received = self.bytes_sent = 0
+        self.keep = request.keep_alive
+        self._waits = NOTHING
+        self._coroutine: Coroutine[Any, None, None] | None = None
+        self._picked: LiveEndpoint | None = None  # counted as active, not yet reported as done
+        self._alarmed = False  # whether any alarm was ever set
+        self._begun = False  # a response head has gone to the client
+        self._start = clock.monotonic()
+
+    @property
+    def listener_name(self) -> str:
+        return self._listener.name if self._listener is not None else ""
 
     @property
     def started(self) -> float:

@@ -6,9 +6,6 @@ from meshproxy.base.errors import Kind
 from meshproxy.base.message import Response
 from meshproxy.plan.retry import Retry
 
-IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
-"""RFC 9110, 9.2.2: may be sent again when a kept connection dies under them."""
-
 _CONNECT = frozenset(("connect-failure", "5xx", "gateway-error", "reset", "reset-before-request"))
 _RESET = frozenset(("5xx", "gateway-error", "reset"))
 _ON_ERROR = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import Fields, listed
+from meshproxy.base.headers import OWS, Fields, listed
 
 MAX_HEAD = 60 * 1024
 """Bytes of request line and fields together, as Envoy's default; the same for responses."""
@@ -33,7 +33,6 @@ _NEVER_NOMINATED_PREFIXES = (b"x-forwarded-", b"x-envoy-")
 _PLAIN_CONNECTION = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
 _NOTHING: frozenset[bytes] = frozenset()
 
-_OWS = b" \t"
 HOST_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _join_pair = b": ".join
@@ -58,22 +57,20 @@ class FieldNames(dict[bytes, bytes | None]):
         return kind
 
     def sort(self, pairs: Fields) -> tuple[Fields, dict[bytes, list[bytes]]]:
-        """(the ordinary fields, the values of the special ones by lower-case name). White space behind values goes."""
+        """(the ordinary fields, the values of the special ones by lower-case name)."""
         fields: Fields = []
         special: dict[bytes, list[bytes]] = {}
         for pair in pairs:
-            name, value = pair
             try:
-                kind = self[name]
+                kind = self[pair[0]]
             except KeyError:
-                kind = self._learn(name)
-            trimmed = value.rstrip(_OWS)
+                kind = self._learn(pair[0])
             if kind is None:
-                fields.append(pair if trimmed is value else (name, trimmed))
+                fields.append(pair)
             elif kind in special:
-                special[kind].append(trimmed)
+                special[kind].append(pair[1].rstrip(OWS))
             else:
-                special[kind] = [trimmed]
+                special[kind] = [pair[1].rstrip(OWS)]
         return fields, special
 
 

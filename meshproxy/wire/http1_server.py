@@ -17,7 +17,7 @@ from typing import Any
 import httptools
 
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import MANAGED_REQUEST, Fields, listed
+from meshproxy.base.headers import IDEMPOTENT, MANAGED_REQUEST, Fields, listed
 from meshproxy.base.message import CHUNKED, Request
 from meshproxy.wire.http1_framing import (
     FRAMING,
@@ -244,7 +244,9 @@ class RequestReader:
         host = hosts[0]
         request = Request(method, path, query, host, fields)
         keep_alive: bool = parser.should_keep_alive()
-        if len(special) > 1 or len(hosts) > 1 or not keep_alive or hosts is _NONE:
+        if len(special) == 1 and len(hosts) == 1 and keep_alive and host:
+            request.plain = method in IDEMPOTENT
+        else:
             request.keep_alive = keep_alive
             self._read_special(request, special)
         if host.translate(None, HOST_LETTERS) and hosts is not _NONE and not valid_host(host):
