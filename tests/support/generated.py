@@ -360,9 +360,10 @@ def request(draw: st.DrawFn, host: str, rules: list[Json]) -> Json:
 
 @st.composite
 def example(draw: st.DrawFn) -> Json:
-    """The rules of one VirtualService for the host `HOST`, and requests to it."""
+    """The rules of one VirtualService for the host `{h}` (in capitals `{H}`), and requests to it."""
     rules = draw(st.lists(rule(), min_size=1, max_size=3))
     for early in rules[:-1]:
         early.setdefault("match", [draw(block.filter(bool))])
-    requests = draw(st.lists(request("HOST", rules), min_size=8, max_size=12))
-    return {"rules": rules, "requests": requests}
+    requests = draw(st.lists(request("{h}", rules), min_size=8, max_size=12))
+    hosts = draw(st.sampled_from([["{h}"], ["{h}"], ["{h}", "*.{h}"]]))
+    return {"hosts": hosts, "rules": rules, "requests": requests}

@@ -61,5 +61,5 @@ class Scripted(Upstream):
             "attempts": attempt,
             "body": seen.body.decode("latin-1"),
         }
-        body = b"" if seen.method == "HEAD" else json.dumps(told).encode()
+        body = b"" if seen.method == "HEAD" or status in ("204", "304") else json.dumps(told).encode()
         peer.answer(body, f"{status} Scripted", "Content-Type: application/json", "X-Upstream: " + self.name)

@@ -1,0 +1,261 @@
+"""meshproxy and an Envoy on its export, side by side: the same requests to both, and what differs.
+
+Both log the same operators in the same text format, and both call the same upstreams, which tell in their answers what
+they saw. What is drawn by chance (a weighted destination, a fault of 50 %) is asked again until both drew the same.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import itertools
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meshproxy.export.bootstrap import export_bootstrap
+from meshproxy.export.listeners import Log
+from support.envoy import RunningEnvoy
+from support.plans import built
+from support.proxy import Proxy, as_files, document, service_entry
+from support.raw import Address, Raw, Reply, head
+from support.scripted import Scripted
+from support.upstream import reserve
+from support.wait import eventually
+
+Json = dict[str, Any]
+_OPERATORS = {
+    "id": "%REQ(USER-AGENT)%",
+    "status": "%RESPONSE_CODE%",
+    "flags": "%RESPONSE_FLAGS%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "cluster": "%UPSTREAM_CLUSTER_RAW%",
+    "endpoint": "%UPSTREAM_HOST%",
+    "route": "%ROUTE_NAME%",
+    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "received": "%BYTES_RECEIVED%",
+    "sent": "%BYTES_SENT%",
+}
+_FORMAT = "\t".join(_OPERATORS.values()) + "\n"
+_THREADS = 8
+_DRAWS = 20
+_CHANCE = ("cluster", "endpoint", "flags")
+"""Where these differ, chance may have done it."""
+_VARYING = frozenset(("date", "x-request-id", "x-envoy-upstream-service-time", "user-agent"))
+"""Headers whose presence counts, not their value."""
+
+
+class Lines:
+    """An access log in our format, by request."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def entries(self) -> dict[str, Json]:
+        if not self.path.exists():
+            return {}
+        lines = self.path.read_text(errors="replace").split("\n")[:-1]
+        found = (dict(zip(_OPERATORS, line.split("\t"), strict=True)) for line in lines)
+        return {entry.pop("id"): entry for entry in found}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What one request came to on both sides."""
+
+    example: Json
+    request: Json
+    ours: Json
+    envoys: Json
+
+    def __str__(self) -> str:
+        keys = sorted(self.ours.keys() | self.envoys.keys())
+        differing = [
+            f"  {key}:\n    meshproxy {self.ours.get(key)}\n    envoy     {self.envoys.get(key)}"
+            for key in keys
+            if self.ours.get(key) != self.envoys.get(key)
+        ]
+        rules = json.dumps(self.example["rules"], ensure_ascii=False)
+        asked = json.dumps(self.request, ensure_ascii=False)
+        return "\n".join((f"{asked}", f"  rules {rules}", *differing))
+
+
+class Pair:
+    """Both proxies on one configuration; `listener` is asked: `mesh`, or that of the gateway."""
+
+    def __init__(self, config: Sequence[Mapping[str, Any]], listener: str = "mesh") -> None:
+        arguments = ["--bind", "8080=127.0.0.1:0"]
+        self.proxy = Proxy(config, *arguments, "--access-log-format", _FORMAT)
+        try:
+            (text,) = as_files(config).values()
+            snapshot, _ = built(text, mesh_port=0, binds=["8080=127.0.0.1:0"])
+            self.envoy = RunningEnvoy(
+                lambda directory: export_bootstrap(
+                    snapshot, admin=("127.0.0.1", 0), log=Log(str(directory / "access.log"), _FORMAT)
+                )
+            )
+        except BaseException:
+            self.proxy.stop()
+            raise
+        ours = self.proxy.address if listener == "mesh" else self.proxy.gateways[0]
+        self.sides = (
+            (ours, Lines(self.proxy.log.path)),
+            (self.envoy.addresses[listener], Lines(self.envoy.log.path)),
+        )
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.envoy.stop()
+        self.proxy.stop()
+
+    def observe(self, requests: Sequence[Json]) -> list[tuple[Json, Json]]:
+        """What each request came to, on our side and on Envoy's."""
+        local = threading.local()
+        clients: list[Client] = []
+        keys = [f"r{next(_numbers)}" for _ in requests]
+
+        def ask(key: str, request: Json) -> list[Json]:
+            if not hasattr(local, "clients"):
+                local.clients = [Client(address) for address, _ in self.sides]
+                clients.extend(local.clients)
+            return [client.ask(key, request) for client in local.clients]
+
+        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+            answers = list(pool.map(ask, keys, requests))
+        for client in clients:
+            client.close()
+        logs = [_logged(log, keys) for _, log in self.sides]
+        return [
+            tuple(
+                {**answer, **{f"log {k}": v for k, v in log[key].items()}}
+                for answer, log in zip(pair, logs, strict=True)
+            )  # type: ignore[misc]
+            for key, pair in zip(keys, answers, strict=True)
+        ]
+
+    def differences(self, examples: Sequence[Json]) -> Iterator[Difference]:
+        asked = [(example, request) for example in examples for request in example["requests"]]
+        for draw in range(_DRAWS):
+            again = []
+            seen = self.observe([request for _, request in asked])
+            for (example, request), (ours, envoys) in zip(asked, seen, strict=True):
+                if ours == envoys:
+                    continue
+                if draw + 1 < _DRAWS and any(ours.get(f"log {key}") != envoys.get(f"log {key}") for key in _CHANCE):
+                    again.append((example, request))
+                else:
+                    yield Difference(example, request, ours, envoys)
+            asked = again
+            if not asked:
+                return
+
+
+_numbers = itertools.count()
+
+
+def _logged(log: Lines, keys: Iterable[str]) -> dict[str, Json]:
+    """What is refused before it is a request has no id in the log: its entry is empty."""
+    wanted = set(keys)
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: wanted <= log.entries().keys(), "log entries", 3)
+    entries = log.entries()
+    return {key: entries.get(key, {}) for key in wanted}
+
+
+class Client:
+    """One connection, replaced when an answer closes it."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.connection: Raw | None = None
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+
+    def ask(self, key: str, request: Json) -> Json:
+        client = self.connection or Raw(self.address)
+        body = request["body"].encode()
+        lines = [f"{name}: {value}".encode().decode("latin-1") for name, value in request["lines"]]
+        if body:
+            lines.append(f"content-length: {len(body)}")
+        raw = head(request["host"], request["target"], f"User-Agent: {key}", *lines, method=request["method"])
+        try:
+            reply = client.send(raw, body).reply(method=request["method"])
+        except (AssertionError, OSError) as error:
+            client.close()
+            self.connection = None
+            return {"no answer": f"{type(error).__name__} {error}"}
+        self.connection = None if "close" in reply.all("connection") else client
+        if self.connection is None:
+            client.close()
+        return _observed(reply, request["method"])
+
+
+def _observed(reply: Reply, method: str) -> Json:
+    """Whether the connection is kept is each one's own affair, and how the body that HEAD lacks would be framed."""
+    ignored = {"connection"} | ({"content-length", "transfer-encoding"} if method == "HEAD" else set())
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers]
+    pairs = [(name, value) for name, value in pairs if name.lower() not in ignored]
+    observed: Json = {"status": reply.status, "headers": _compared(pairs)}
+    try:
+        told = json.loads(reply.body)
+        observed |= {f"upstream {key}": told[key] for key in ("upstream", "method", "path", "attempts", "body")}
+        observed["upstream headers"] = _compared(told["headers"])
+        # what was told differs in length where values of headers do
+        observed["headers"] = [pair for pair in observed["headers"] if pair[0] != "content-length"]
+    except (ValueError, KeyError, TypeError):
+        observed["body"] = reply.body
+    return observed
+
+
+def _compared(pairs: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
+    """In the order of names; several of one name in the order they came."""
+    found = [(name.lower(), "…" if name.lower() in _VARYING else value) for name, value in pairs]
+    return sorted(found, key=lambda pair: pair[0])
+
+
+class World:
+    """The services that generated rules speak of, and the upstreams behind them."""
+
+    def __init__(self) -> None:
+        self.upstreams = {name: Scripted(name) for name in ("up0", "up1", "v1", "v2", "mirror")}
+        for upstream in self.upstreams.values():
+            upstream.listen()
+        self._dead = reserve()
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for upstream in self.upstreams.values():
+            upstream.stop()
+        self._dead.close()
+
+    def services(self) -> list[Json]:
+        ports = {name: upstream.port for name, upstream in self.upstreams.items()}
+        labels = [{"version": "v1"}, {"version": "v2"}]
+        subsets = [{"name": name, "labels": {"version": name}} for name in ("v1", "v2", "none")]
+        return [
+            *(service_entry(f"{name}.test", ports[name]) for name in ("up0", "up1", "mirror")),
+            service_entry("up2.test", ports["v1"], ports["v2"], labels=labels),
+            service_entry("dead.test", self._dead.getsockname()[1]),
+            service_entry("empty.test"),
+            document("DestinationRule", "up2", {"host": "up2.test", "subsets": subsets}),
+        ]
+
+
+def placed(example: Json, host: str, **more: Any) -> tuple[Json, Json]:
+    """The example with its host in place, and its VirtualService."""
+    text = json.dumps(example, ensure_ascii=False).replace("{h}", host).replace("{H}", host.upper())
+    found: Json = json.loads(text)
+    name = host.replace(".", "-")
+    return found, document("VirtualService", name, {"hosts": found["hosts"], "http": found["rules"], **more})
