@@ -88,7 +88,8 @@ def listener_for(snapshot: Snapshot, asked: Asked) -> Listener:
     scheme, authority, _ = asked.parts
     digits = authority.rpartition(":")[2]
     port = int(digits) if ":" in authority and digits.isascii() and digits.isdigit() else _PORTS[scheme]
-    return next((each for each in found if port in (each.server_port, each.port)), found[0])
+    named = [each for each in found if each.server_port == port] or [each for each in found if each.port == port]
+    return (named or found)[0]
 
 
 def answer_to(snapshot: Snapshot, asked: Asked) -> Decision:
