@@ -1,7 +1,7 @@
 """meshproxy and a real Envoy, given the same route tables, do the same with the same requests.
 
 The tables are random, the requests near the edges of their conditions (`support.tables`); Envoy's configuration comes
-from the tests' own translator (`support.istiod`). `MESHPROXY_ORACLE_SEED` and `MESHPROXY_ORACLE_TABLES` run others, more.
+from the tests' own translator (`support.istiod`). `MESHPROXY_ORACLE_SEED` and `MESHPROXY_ORACLE_TABLES`: others, more.
 
 Compared: status, upstream, method, path, Host and every header the upstream saw, the answer's headers and body, and
 the response flags of both access logs. Left out, with the reason: see `EXCLUDED` and `normal`.
@@ -158,7 +158,7 @@ def flag_differences(pair: Pair, sent: dict[str, tuple[str, Wish]]) -> list[str]
     for log in (pair.proxy.log, pair.envoy.log):
         eventually(lambda log=log: len(log.entries()) >= len(sent), f"{len(sent)} entries in {log.path}")  # type: ignore[misc]
         logs.append({entry["request_id"]: entry for entry in log.entries()})
-    for request_id, (host, request) in sent.items():
+    for request_id, (_, request) in sent.items():
         ours, theirs = (log.get(request_id) for log in logs)
         if ours is None or theirs is None or flags_of(ours) != flags_of(theirs):
             found.append(f"{request}\nlog ours: {ours}\nEnvoy's: {theirs}")
@@ -170,9 +170,8 @@ def told(request: Wish, rules: list[dict[str, Any]], ours: Outcome, theirs: Outc
     lines = [repr(request)]
     for key in {**ours, **theirs}:
         mine, its = ours.get(key), theirs.get(key)
-        if mine != its and isinstance(mine, list) and isinstance(its, list):
-            if sorted(mine) != sorted(its):
-                mine, its = [pair for pair in mine if pair not in its], [pair for pair in its if pair not in mine]
+        if isinstance(mine, list) and isinstance(its, list) and sorted(mine) != sorted(its):
+            mine, its = [pair for pair in mine if pair not in its], [pair for pair in its if pair not in mine]
         if mine != its:
             lines.append(f"  {key}: ours {mine!r} Envoy {its!r}")
     return "\n".join([*lines, yaml.safe_dump({"http": rules}, sort_keys=False, allow_unicode=True)])

@@ -4,7 +4,7 @@
 `meshproxy run`. A case: `request` (method, url, headers, body; `script`: see support.scripted; `gateway: true`: to the
 gateway's port), then what is expected of the answer (`status`, `headers`, `body`, `flag`) and of the request as it
 arrived (`upstream`, `method`, `path`, `host`, `sent`: its headers, `attempts`, `mirrored`: upstreams that got a copy,
-`not_mirrored`). A header null is absent. With `repeat`, `shares` are the fractions of the answers by upstream or status.
+`not_mirrored`). A header null is absent. With `repeat`, `shares` are fractions of the answers by upstream or status.
 """
 
 from __future__ import annotations
