@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import Request
@@ -51,6 +52,7 @@ class Downstream(asyncio.Protocol):
         self._receiving = False  # the request in hand is not whole yet
         self._discarding: Request | None = None  # answered, but its body still comes
         self._tunnelled = False
+        self._eof_at: float | None = None
         self.blocked = False
         self.idle_since = 0.0
         self._head_since: float | None = None  # when the head that is awaited began, or the connection
@@ -77,9 +79,11 @@ class Downstream(asyncio.Protocol):
         self._advance()
 
     def eof_received(self) -> bool:
-        """A client that has sent a whole request and closes its half still gets the answer."""
+        """A client that has closed its half after a whole request may still get an answer that comes soon; whether it
+        is gone altogether cannot be told."""
         exchange = self._exchange
         self._closing = True
+        self._eof_at = clock.monotonic()
         return exchange is not None and exchange.request.complete
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -237,7 +241,9 @@ class Downstream(asyncio.Protocol):
         options = self._context.options
         still = now - self.idle_since
         if self._exchange is not None:
-            if still > options.stream_idle_timeout:
+            if self._eof_at is not None and now - self._eof_at > options.half_close_timeout:
+                self._exchange.on_client_lost()
+            elif still > options.stream_idle_timeout:
                 self._exchange.on_idle()
         elif self._closing or self._discarding is not None:
             if still > options.header_timeout:

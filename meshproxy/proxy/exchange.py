@@ -311,7 +311,7 @@ class Exchange(Attempting):
         self.keep = False
         self._waits = TUNNEL
         held = self.client.take_held()
-        self._tunnel = Tunnel(self.client.transport, connection.transport, self._on_tunnel_ended)
+        self._tunnel = Tunnel.over(self.client.transport, connection.transport, self._on_tunnel_ended)
         self._tunnel.start(held, connection.reader.tunnel)
 
     def _on_tunnel_ended(self) -> None:

@@ -14,6 +14,7 @@ class Options:
     header_timeout: float = 15.0  # from a connection's or a head's first moment to the head's last byte: 408
     idle_timeout: float = 3600.0  # a kept connection without a request
     stream_idle_timeout: float = 300.0  # no byte in either direction: 408 before the request is whole, else 504
+    half_close_timeout: float = 1.0  # so long a client that has closed its half is waited with
     sweep_interval: float = 0.5  # how often the three above are looked at
     max_connections: int = 0  # downstream, for this worker; 0: no limit
     high_water: int = 64 * KIB  # request bytes waiting for an upstream before reading stops

@@ -110,6 +110,13 @@ class ResponseReader:
             self.reusable = False  # the answer itself was whole; what came behind it reaches no one
         if self._expecting:
             self._watch(len(data), taken)
+        elif data.endswith(b"\n") and self._has_blank_lines_behind(data):
+            self.reusable = False
+
+    def _has_blank_lines_behind(self, data: bytes) -> bool:
+        """The parser skips empty lines between messages; behind an answer they are bytes that nobody asked for."""
+        response = self.response
+        return response is not None and response.content_length > 0 and not data.endswith(response.body[-1])
 
     def _feed_unasked(self, data: bytes) -> None:
         self.reusable = False

@@ -69,6 +69,8 @@ class RequestReader:
         self._chunks = 0
         self._size = 0  # of this feed
         self._completed = False  # a message has ended in this feed
+        self._heads = 0  # that were completed in this feed
+        self._ended: Request | None = None  # the chunked request that has ended in this feed
         self._parser: Any = httptools.HttpRequestParser(self)
 
     def close(self) -> None:
@@ -123,15 +125,21 @@ class RequestReader:
         current = self._current
         before = sum(map(len, current.body)) if current is not None else 0
         self._completed = False
+        self._heads = 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._hold(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._explain(error, data)
-        if self._current is not None:
-            self._watch_body(size, self._current, before if current is self._current else 0)
-        elif not self._completed or self._url or self._pairs:
+        receiving = self._current
+        if receiving is not None and receiving.content_length > 0:
+            self._watch_body(receiving, before if current is receiving else 0)
+        chunked = receiving or self._ended
+        if chunked is not None and chunked.content_length == CHUNKED:
+            self._ended = None
+            self._watch_chunks(data, chunked, before if current is chunked else 0, self._heads)
+        if receiving is None and (not self._completed or self._url or self._pairs):
             self._watch_head(size)
 
     def _watch_head(self, size: int) -> None:
@@ -142,17 +150,24 @@ class RequestReader:
             kind = Kind.HEADERS_TOO_LARGE if self._pairs else Kind.URI_TOO_LONG
             raise _fault(kind, "the request head is larger than 60 KiB")
 
-    def _watch_body(self, size: int, request: Request, taken: int) -> None:
-        """A long body leaves the parser; a chunked one must not hide endless chunk lines."""
-        received = sum(map(len, request.body)) - taken
-        if request.content_length > 0:
-            missing = request.content_length - sum(map(len, request.body))
-            if taken == 0 and missing > RAW_THRESHOLD and self._parser is not None:
-                self._raw = missing
-                self._parser = None
-        elif size - received - 20 * self._chunks > MAX_CHUNK_LINE + (MAX_HEAD if not taken else 0):
-            raise _fault(Kind.BAD_REQUEST, "a chunk line longer than 4 KiB")
+    def _watch_body(self, request: Request, before: int) -> None:
+        """A long body of known length leaves the parser."""
+        missing = request.content_length - sum(map(len, request.body))
+        if request.content_length > 0 and before == 0 and missing > RAW_THRESHOLD and self._parser is not None:
+            self._raw = missing
+            self._parser = None
+
+    def _watch_chunks(self, data: bytes, request: Request, before: int, heads: int) -> None:
+        """Endless chunk lines must not hide between the chunks. Counted where at most one head was in the read."""
+        head = data.find(b"\r\n\r\n") + 4 if heads else 0
+        payload = (
+            sum(map(len, request.body)) - before + sum([len(name) + len(value) for name, value in request.trailers])
+        )
+        lines = len(data) - head - payload - 20 * self._chunks
         self._chunks = 0
+        if heads <= 1 and lines > MAX_CHUNK_LINE:
+            request.complete = False
+            raise _fault(Kind.BAD_REQUEST, "a chunk line longer than 4 KiB")
 
     def _refuse_other_protocols(self, data: bytes) -> None:
         """httptools takes RTSP and ICE for HTTP. Only a request line is looked at: one at the start of a message."""
@@ -258,6 +273,7 @@ class RequestReader:
                 raise _fault(Kind.BAD_REQUEST, "the target's authority is not valid")
             request.host = authority
         self._current = request
+        self._heads += 1
         self.requests.append(request)
 
     def _read_special(self, request: Request, by_name: dict[bytes, list[bytes]]) -> None:
@@ -312,6 +328,8 @@ class RequestReader:
         if self._pairs:
             request.trailers, self._pairs = self._pairs, []
             check_trailers(request.trailers, Side.DOWNSTREAM)
+        if request.content_length == CHUNKED:
+            self._ended = request
         request.complete = True
         self._completed = True
         self._current = None
