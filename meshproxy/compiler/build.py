@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from meshproxy.compiler.clusters import build_clusters
+from meshproxy.compiler.clusters import ClusterBuilder
 from meshproxy.compiler.destination_rules import DestinationRules
 from meshproxy.compiler.endpoints import Workloads
 from meshproxy.compiler.findings import counted, find_unsupported
 from meshproxy.compiler.gateway_tls import Certificates
 from meshproxy.compiler.gateways import build_gateway_listeners
+from meshproxy.compiler.hashing import Hashing
+from meshproxy.compiler.localities import here
 from meshproxy.compiler.mesh import build_mesh_hosts
 from meshproxy.compiler.options import BuildOptions
 from meshproxy.compiler.registry import build_registry
 from meshproxy.compiler.report import Report
 from meshproxy.compiler.scope import Scope
+from meshproxy.compiler.upstream_tls import ClientCertificates
 from meshproxy.compiler.virtual_services import bind_services, of_mesh
 from meshproxy.model.catalog import Catalog
 from meshproxy.model.hosts import MESH
@@ -28,6 +31,7 @@ def build_snapshot(catalog: Catalog, options: BuildOptions) -> tuple[Snapshot, t
     report = Report()
     find_unsupported(catalog, report)
     registry = build_registry(catalog, options)
+    rules = DestinationRules(catalog.destination_rules, options.namespace, options.labels)
     scope = Scope(
         gateway=MESH,
         port=0,
@@ -36,6 +40,7 @@ def build_snapshot(catalog: Catalog, options: BuildOptions) -> tuple[Snapshot, t
         service="",
         registry=registry,
         report=report,
+        hashing=Hashing(registry, rules),
     )
     bound = bind_services(catalog.virtual_services, report)
     mesh = Listener(
@@ -45,8 +50,13 @@ def build_snapshot(catalog: Catalog, options: BuildOptions) -> tuple[Snapshot, t
         server_port=options.mesh_port,
         virtual_hosts=build_mesh_hosts(of_mesh(bound, options.namespace), scope),
     )
-    rules = DestinationRules(catalog.destination_rules, options.namespace, options.labels)
-    clusters = build_clusters(registry, Workloads(catalog), rules)
+    clusters = ClusterBuilder(
+        registry=registry,
+        workloads=Workloads(catalog),
+        rules=rules,
+        here=here(options.labels),
+        certificates=ClientCertificates(catalog, options, report),
+    ).build()
     gateways = build_gateway_listeners(
         catalog.gateways,
         bound,

@@ -2,90 +2,105 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from meshproxy.compiler.destination_rules import DestinationRules, EffectivePolicy, effective_policy
+from meshproxy.compiler.cluster_policies import build_policies
+from meshproxy.compiler.destination_rules import DestinationRules, MergedRule, effective_policy
 from meshproxy.compiler.endpoints import Workloads
-from meshproxy.compiler.registry import Registry, Service
-from meshproxy.model.connection_pool import ConnectionPoolSettings
+from meshproxy.compiler.localities import Here, localized, parts, with_topology
+from meshproxy.compiler.registry import Registry, Service, ServicePort
+from meshproxy.compiler.upstream_tls import ClientCertificates
+from meshproxy.model.destination_rule import Subset
 from meshproxy.model.hosts import cluster_name
-from meshproxy.plan.cluster import CONNECT_TIMEOUT, IDLE_TIMEOUT, Balancer, Cluster, Endpoint
+from meshproxy.plan.cluster import Cluster, Endpoint, PassedOver
 
-_BALANCERS = {"ROUND_ROBIN": Balancer.ROUND_ROBIN, "RANDOM": Balancer.RANDOM}
-
-
-def build_clusters(registry: Registry, workloads: Workloads, rules: DestinationRules) -> dict[str, Cluster]:
-    """By name."""
-    return {
-        cluster.name: cluster
-        for service in registry.services.values()
-        for cluster in _of_service(service, registry.mapped.get(service.host), workloads, rules)
-    }
+Addresses = Mapping[str, tuple[tuple[str, int], ...]]
+"""Subset (or "") to the addresses that `--map` gives it."""
 
 
-def _of_service(
-    service: Service,
-    mapped: Mapping[str, tuple[tuple[str, int], ...]] | None,
-    workloads: Workloads,
-    rules: DestinationRules,
-) -> Iterator[Cluster]:
-    rule = rules.of(service)
-    passed_over = rules.passed_over(service, rule)
-    subsets = dict.fromkeys(("", *(rule.subsets if rule is not None else ()), *(mapped or ())))
-    for port in service.ports:
-        endpoints = workloads.endpoints(service, port) if mapped is None else ()
-        labelled = [(endpoint, set(endpoint.labels)) for endpoint in endpoints] if len(subsets) > 1 else []
-        for name in subsets:
-            subset = rule.subsets.get(name) if rule is not None else None
-            if mapped is not None:
-                chosen = _mapped_endpoints(mapped, name)
-            elif subset is None:
-                chosen = endpoints
-            else:
-                wanted = set(subset.labels.items())
-                chosen = tuple(endpoint for endpoint, labels in labelled if wanted <= labels)
-            policy = effective_policy(
-                rule.policy if rule is not None else None,
-                subset.traffic_policy if subset is not None else None,
-                port.number,
-            )
-            yield Cluster(
-                name=cluster_name(port.number, name, service.host),
-                host=service.host,
-                port=port.number,
-                subset=name,
-                endpoints=chosen,
-                origin=subset.at.origin if subset is not None else rule.origin if rule is not None else service.origin,
-                rule=rule.name if rule is not None else "",
-                labels=tuple(subset.labels.items()) if subset is not None else (),
-                passed_over=passed_over,
-                balancer=_balancer(policy),
-                connect_timeout=_connect_timeout(policy.connection_pool),
-                idle_timeout=_idle_timeout(policy.connection_pool),
-            )
+@dataclass(frozen=True, slots=True)
+class _Governed:
+    """A service with the DestinationRule that applies to it, and those that do not."""
+
+    service: Service
+    rule: MergedRule | None
+    passed_over: tuple[PassedOver, ...]
+
+    def subset(self, name: str) -> Subset | None:
+        return self.rule.subsets.get(name) if self.rule is not None else None
 
 
-def _mapped_endpoints(mapped: Mapping[str, tuple[tuple[str, int], ...]], subset: str) -> tuple[Endpoint, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterBuilder:
+    """All that clusters are made of. `here` is where this workload is."""
+
+    registry: Registry
+    workloads: Workloads
+    rules: DestinationRules
+    here: Here
+    certificates: ClientCertificates
+
+    def build(self) -> dict[str, Cluster]:
+        """By name."""
+        return {
+            cluster.name: cluster
+            for service in self.registry.services.values()
+            for cluster in self._of_service(service, self.registry.mapped.get(service.host))
+        }
+
+    def _of_service(self, service: Service, mapped: Addresses | None) -> Iterator[Cluster]:
+        rule = self.rules.of(service)
+        governed = _Governed(service, rule, self.rules.passed_over(service, rule))
+        subsets = dict.fromkeys(("", *(rule.subsets if rule is not None else ()), *(mapped or ())))
+        for port in service.ports:
+            endpoints = self.workloads.endpoints(service, port) if mapped is None else ()
+            labelled = [(each, _labels(each)) for each in endpoints] if len(subsets) > 1 else []
+            for name in subsets:
+                subset = governed.subset(name)
+                if mapped is not None:
+                    chosen = _mapped_endpoints(mapped, name)
+                elif subset is None:
+                    chosen = endpoints
+                else:
+                    wanted = set(subset.labels.items())
+                    chosen = tuple(endpoint for endpoint, labels in labelled if wanted <= labels)
+                yield self._cluster(governed, port, name, chosen)
+
+    def _cluster(self, governed: _Governed, port: ServicePort, name: str, endpoints: tuple[Endpoint, ...]) -> Cluster:
+        service, rule, subset = governed.service, governed.rule, governed.subset(name)
+        policy = effective_policy(
+            rule.policy if rule is not None else None,
+            subset.traffic_policy if subset is not None else None,
+            port.number,
+        )
+        failover = policy.outlier_detection is not None
+        endpoints, weights = localized(endpoints, policy.load_balancer, service, failover=failover, at=self.here)
+        selected = rule is not None and rule.selector is not None
+        return Cluster(
+            name=cluster_name(port.number, name, service.host),
+            host=service.host,
+            port=port.number,
+            subset=name,
+            endpoints=endpoints,
+            locality_weights=weights,
+            tls=self.certificates.build(policy.tls, service, port=port.number, subset=name, selected=selected),
+            origin=subset.at.origin if subset is not None else rule.origin if rule is not None else service.origin,
+            rule=rule.name if rule is not None else "",
+            labels=tuple(subset.labels.items()) if subset is not None else (),
+            passed_over=governed.passed_over,
+            **build_policies(policy),
+        )
+
+
+def _labels(endpoint: Endpoint) -> set[tuple[str, str]]:
+    """Subsets may also name where an endpoint is."""
+    return set(with_topology(dict(endpoint.labels), parts(endpoint.locality)).items())
+
+
+def _mapped_endpoints(mapped: Addresses, subset: str) -> tuple[Endpoint, ...]:
     """A subset's own; else those of the host without a subset. The whole service has all of them."""
     addresses = (
         [each for part in mapped.values() for each in part] if not subset else mapped.get(subset, mapped.get("", ()))
     )
     return tuple(Endpoint(address=address, port=port) for address, port in dict.fromkeys(addresses))
-
-
-def _balancer(policy: EffectivePolicy) -> Balancer:
-    simple = policy.load_balancer.simple if policy.load_balancer is not None else ""
-    return _BALANCERS.get(simple, Balancer.LEAST_REQUEST)
-
-
-def _connect_timeout(pool: ConnectionPoolSettings | None) -> float:
-    return (pool.tcp.connect_timeout if pool is not None and pool.tcp is not None else None) or CONNECT_TIMEOUT
-
-
-def _idle_timeout(pool: ConnectionPoolSettings | None) -> float:
-    """http.idleTimeout, else tcp.idleTimeout; 0 means never."""
-    written = pool.http.idle_timeout if pool is not None and pool.http is not None else None
-    if written is None and pool is not None and pool.tcp is not None:
-        written = pool.tcp.idle_timeout
-    return IDLE_TIMEOUT if written is None else written or math.inf

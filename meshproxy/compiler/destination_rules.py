@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from meshproxy.base.origin import Origin
 from meshproxy.compiler.registry import Service
 from meshproxy.compiler.selection import has_labels
-from meshproxy.model.connection_pool import ConnectionPoolSettings
+from meshproxy.model.connection_pool import ClientTLSSettings, ConnectionPoolSettings, OutlierDetection
 from meshproxy.model.destination_rule import DestinationRule, Subset
 from meshproxy.model.hosts import host_matches, is_exported, is_wildcard, resolve_host
 from meshproxy.model.load_balancer import LoadBalancerSettings
-from meshproxy.model.traffic_policy import PortTrafficPolicy, TrafficPolicy
+from meshproxy.model.traffic_policy import (
+    PortTrafficPolicy,
+    ProxyProtocol,
+    RetryBudget,
+    TrafficPolicy,
+    TunnelSettings,
+)
 from meshproxy.plan.cluster import PassedOver
 
 ROOT_NAMESPACE = "istio-system"
@@ -55,6 +62,15 @@ class EffectivePolicy:
 
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
+    outlier_detection: OutlierDetection | None = None
+    tls: ClientTLSSettings | None = None
+    tunnel: TunnelSettings | None = None
+    proxy_protocol: ProxyProtocol | None = None
+    retry_budget: RetryBudget | None = None
+
+
+_PORT_BLOCKS = ("load_balancer", "connection_pool", "outlier_detection", "tls")
+_RULE_BLOCKS = ("tunnel", "proxy_protocol", "retry_budget")
 
 
 class DestinationRules:
@@ -170,18 +186,25 @@ def _merge(found: list[MergedRule], rule: DestinationRule) -> None:
 def effective_policy(rule: TrafficPolicy | None, subset: TrafficPolicy | None, port: int) -> EffectivePolicy:
     """The inheritance matrix: a port's entry replaces the whole policy of its level, a subset's blocks replace the
     rule's block by block; of a subset's port entry the absent ones too."""
-    base = _port_entry(rule, port) or rule
-    inherited = EffectivePolicy(base.load_balancer, base.connection_pool) if base is not None else EffectivePolicy()
-    if subset is None:
-        return inherited
-    entry = _port_entry(subset, port)
-    if entry is not None:
-        return EffectivePolicy(entry.load_balancer, entry.connection_pool)
-    return EffectivePolicy(
-        subset.load_balancer or inherited.load_balancer, subset.connection_pool or inherited.connection_pool
-    )
+    at_port = port_entry(rule, port)
+    if at_port is not None:
+        inherited = _blocks(at_port, _PORT_BLOCKS)
+    else:
+        inherited = _blocks(rule, _PORT_BLOCKS + _RULE_BLOCKS)
+    if subset is not None:
+        entry = port_entry(subset, port)
+        if entry is not None:
+            inherited |= _blocks(entry, _PORT_BLOCKS)
+        else:
+            own = _blocks(subset, _PORT_BLOCKS + _RULE_BLOCKS)
+            inherited |= {name: block for name, block in own.items() if block is not None}
+    return EffectivePolicy(**inherited)
 
 
-def _port_entry(policy: TrafficPolicy | None, port: int) -> PortTrafficPolicy | None:
+def _blocks(policy: TrafficPolicy | PortTrafficPolicy | None, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(policy, name, None) for name in names}
+
+
+def port_entry(policy: TrafficPolicy | None, port: int) -> PortTrafficPolicy | None:
     entries = policy.port_level_settings if policy is not None else ()
     return next((entry for entry in entries if entry.port is not None and entry.port.number == port), None)

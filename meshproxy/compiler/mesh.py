@@ -45,7 +45,7 @@ def _service_hosts(service: Service, candidates: list[Bound], mesh: Scope) -> It
             service.host,
             port.number,
             names,
-            routes or (default_route(service.host, port.number, service.origin),),
+            routes or (default_route(service.host, port.number, service.origin, scope),),
             bare=port is service.http_ports[0],
             origin=found.service.at.origin if found is not None else service.origin,
             virtual_service=found.name if found is not None else "",

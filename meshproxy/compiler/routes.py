@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from meshproxy.base.origin import Origin
 from meshproxy.compiler.header_ops import HeaderChanges, build_headers, or_none
@@ -21,11 +22,12 @@ from meshproxy.compiler.scope import Scope
 from meshproxy.compiler.selection import has_labels
 from meshproxy.model.destination import Destination as Written
 from meshproxy.model.destination import HTTPRouteDestination
-from meshproxy.model.hosts import MESH, cluster_name, resolve_gateway
+from meshproxy.model.hosts import MESH, cluster_name, resolve_gateway, resolve_host
 from meshproxy.model.http_match import HTTPMatchRequest
 from meshproxy.model.virtual_service import HTTPRoute, VirtualService
+from meshproxy.plan.hashing import HashPolicy
 from meshproxy.plan.match import PathMatch
-from meshproxy.plan.retry import DEFAULT
+from meshproxy.plan.retry import DEFAULT, Retry
 from meshproxy.plan.route import Action, Destination, Forward, Mirror, Route, Skipped
 
 
@@ -48,10 +50,18 @@ def build_routes(service: VirtualService, scope: Scope) -> tuple[Route, ...]:
     return tuple(routes)
 
 
-def default_route(host: str, port: int, origin: Origin | None) -> Route:
+def default_route(host: str, port: int, origin: Origin | None, scope: Scope) -> Route:
     """Of a service that no VirtualService governs."""
+    policy = scope.hashing.of_service(host, port)
     destination = Destination(cluster=cluster_name(port, "", host), host=host, port=port)
-    return Route(name="default", origin=origin, action=_forward((destination,)), retry=DEFAULT, service=host)
+    return Route(
+        name="default",
+        origin=origin,
+        action=_forward((destination,)),
+        retry=replace(DEFAULT, avoid_previous_hosts=False) if policy is not None else DEFAULT,
+        hashes=(policy,) if policy is not None else (),
+        service=host,
+    )
 
 
 def _blocks(rule: HTTPRoute) -> Iterator[tuple[int | None, HTTPMatchRequest | None]]:
@@ -119,6 +129,7 @@ def _route(rule: HTTPRoute, index: int | None, block: HTTPMatchRequest | None, s
     action = _action(rule, path, scope, owner)
     forwards = isinstance(action, Forward)
     timeout = rule.timeout or None if forwards else None
+    hashes = tuple(_hashes(rule, scope, owner)) if forwards else ()
     return Route(
         name=_name(rule, block),
         origin=(block or rule).at.origin,
@@ -130,7 +141,8 @@ def _route(rule: HTTPRoute, index: int | None, block: HTTPMatchRequest | None, s
         request_headers=or_none(changes.request) if forwards else None,
         response_headers=or_none(changes.response),
         timeout=timeout,
-        retry=build_retry(rule.retries, timeout) if forwards else None,
+        retry=_retry(rule, timeout, hashed=bool(hashes)) if forwards else None,
+        hashes=hashes,
         fault=build_fault(rule.fault) if forwards else None,
         cors=build_cors(rule.cors_policy) if forwards else None,
         mirrors=tuple(_mirrors(rule, scope, owner)) if forwards else (),
@@ -181,6 +193,27 @@ def _destination(
         response_headers=or_none(changes.response) if changes is not None else None,
         authority=changes.authority if changes is not None else None,
     )
+
+
+def _hashes(rule: HTTPRoute, scope: Scope, owner: str) -> Iterator[HashPolicy]:
+    """What each destination that can be chosen wants to be hashed."""
+    for each in rule.route:
+        written = each.destination
+        if written is None or (len(rule.route) > 1 and not each.weight):
+            continue
+        port = written.port.number if written.port is not None else None
+        policy = scope.hashing.of_destination(resolve_host(written.host, owner), written.subset, port or None)
+        if policy is not None:
+            yield policy
+
+
+def _retry(rule: HTTPRoute, timeout: float | None, *, hashed: bool) -> Retry | None:
+    """Retries of a hashed request stay with its endpoint, unless `retryIgnorePreviousHosts` is written."""
+    retry = build_retry(rule.retries, timeout)
+    insists = rule.retries is not None and rule.retries.retry_ignore_previous_hosts
+    if retry is None or insists or not hashed or len(rule.route) != 1:
+        return retry
+    return replace(retry, avoid_previous_hosts=False)
 
 
 def _cluster(written: Written, scope: Scope, owner: str) -> tuple[str, str, int]:

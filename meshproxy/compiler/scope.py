@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from meshproxy.compiler.hashing import Hashing
 from meshproxy.compiler.registry import Registry
 from meshproxy.compiler.report import NO_PORT, Report
 from meshproxy.model.destination import Destination
@@ -24,6 +25,7 @@ class Scope:
     service: str
     registry: Registry
     report: Report
+    hashing: Hashing
 
     def destination(self, destination: Destination, owner: str) -> tuple[str, int]:
         """Full host and port of a destination named in a resource of namespace `owner` (GetDestinationCluster)."""

@@ -6,10 +6,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from meshproxy.base.origin import Origin
+from meshproxy.plan.hashing import HashTable
+from meshproxy.plan.limits import ConnectionPolicy, Limits, RetryBudget
+from meshproxy.plan.outlier import OutlierDetection
+from meshproxy.plan.slow_start import Warmup
+from meshproxy.plan.upstream_tls import ProxyProtocol, Tunnel, UpstreamTls
 
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 60.0
 """Of a pooled connection, where nothing is written; math.inf keeps it for ever."""
+STREAM_IDLE_TIMEOUT = 3600.0
+"""Of a connection whose bytes are passed on as they are."""
 
 
 class Balancer(Enum):
@@ -18,6 +25,16 @@ class Balancer(Enum):
     LEAST_REQUEST = "LEAST_REQUEST"
     ROUND_ROBIN = "ROUND_ROBIN"
     RANDOM = "RANDOM"
+
+
+class Resolution(Enum):
+    """How a cluster's endpoints come by their IP addresses, as Envoy names it. DNS: some are names, to be looked up,
+    all their addresses used or the first. DYNAMIC: there are none, whoever is asked for is called."""
+
+    STATIC = "STATIC"
+    STRICT_DNS = "STRICT_DNS"
+    LOGICAL_DNS = "LOGICAL_DNS"
+    DYNAMIC = "DYNAMIC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +47,7 @@ class Endpoint:
     labels: tuple[tuple[str, str], ...] = ()
     locality: str = ""  # region/zone/subzone
     healthy: bool = True  # False: known, but not ready
+    priority: int = 0  # the first one that has healthy endpoints takes the load
     origin: Origin | None = None
 
 
@@ -45,7 +63,8 @@ class PassedOver:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """`name` is Istio's: `outbound|9080|v2|reviews.default.svc.cluster.local`. `origin` is the DestinationRule
-    (or its subset) that shaped it, or the service's."""
+    (or its subset) that shaped it, or the service's. Policies that are absent are None; `hashing` takes the place of
+    `balancer`; `locality_weights` says what each locality gets, and is empty where nothing is distributed."""
 
     name: str
     host: str
@@ -55,6 +74,19 @@ class Cluster:
     balancer: Balancer = Balancer.LEAST_REQUEST
     connect_timeout: float = CONNECT_TIMEOUT
     idle_timeout: float = IDLE_TIMEOUT
+    stream_idle_timeout: float = STREAM_IDLE_TIMEOUT
+    resolution: Resolution = Resolution.STATIC
+    hashing: HashTable | None = None
+    warmup: Warmup | None = None
+    locality_weights: tuple[tuple[str, int], ...] = ()
+    panic_threshold: int = 0  # per cent; below it health is ignored
+    outlier: OutlierDetection | None = None
+    limits: Limits | None = None
+    retry_budget: RetryBudget | None = None
+    connections: ConnectionPolicy | None = None
+    tls: UpstreamTls | None = None
+    proxy_protocol: ProxyProtocol | None = None
+    tunnel: Tunnel | None = None
     origin: Origin | None = None
     rule: str = ""  # the DestinationRule that applied: namespace/name
     labels: tuple[tuple[str, str], ...] = ()  # what the subset selects by

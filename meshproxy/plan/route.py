@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from meshproxy.base.origin import Origin
 from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
+from meshproxy.plan.hashing import HashPolicy
 from meshproxy.plan.header_ops import HeaderOps
 from meshproxy.plan.match import Condition, PathMatch, Prefix
 from meshproxy.plan.retry import Retry
@@ -106,6 +107,7 @@ class Route:
     fault: Fault | None = None
     cors: Cors | None = None
     mirrors: tuple[Mirror, ...] = ()
+    hashes: tuple[HashPolicy, ...] = ()
     match_index: int | None = None  # which match block of the rule, where it has any
     rule_line: int = 0  # where the rule begins, in the file of `origin`
     lines: tuple[Line, ...] = ()  # where the path, if there is one, and each condition is written
@@ -115,7 +117,7 @@ class Route:
     def __post_init__(self) -> None:
         """`plain`: nothing is asked but to forward. One test on the request path instead of one for each policy."""
         policies = (self.rewrite, self.request_headers, self.response_headers, self.timeout, self.fault, self.cors)
-        bare = all(policy is None for policy in policies) and not self.mirrors
+        bare = all(policy is None for policy in policies) and not self.mirrors and not self.hashes
         object.__setattr__(
             self,
             "plain",
