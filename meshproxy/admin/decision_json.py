@@ -9,7 +9,7 @@ from typing import Any
 from meshproxy.base.units import duration_text
 from meshproxy.control.live import LiveRow
 from meshproxy.plan.cluster import Endpoint
-from meshproxy.plan.explain import Decision, Rung, Target, source
+from meshproxy.plan.explain import Decision, Rung, Target, rule_of, source
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.retry import Retry
 from meshproxy.plan.rewrite import DirectResponse, Redirect, Rewrite, location
@@ -25,10 +25,11 @@ def decision_json(decision: Decision, live: Live = NOBODY) -> dict[str, Any]:
     """`live`: endpoints say how they are doing, where a running proxy is asked."""
     host, route, reply = decision.virtual_host, decision.route, decision.reply
     at = source(decision)
+    written = rule_of(route) if route is not None else None
     return {
         "virtual_host": host.name if host is not None else None,
         "virtual_service": governing(decision) or None,
-        "rule": route.origin.rule if route is not None and route.origin is not None else None,
+        "rule": written.rule if written is not None else None,
         "rule_name": route.name if route is not None else None,
         "source": {"file": at.file, "line": at.line} if at is not None else None,
         "considered": [_rung(rung) for rung in decision.considered],
@@ -55,7 +56,7 @@ def action(route: Route | None) -> str:
 
 def governing(decision: Decision) -> str:
     """`namespace/name` of the VirtualService whose rule matched; of several on a gateway the right one."""
-    origin = decision.route.origin if decision.route is not None else None
+    origin = rule_of(decision.route) if decision.route is not None else None
     if origin is not None and origin.resource.startswith("VirtualService "):
         return origin.resource.partition(" ")[2]
     return decision.virtual_host.virtual_service if decision.virtual_host is not None else ""

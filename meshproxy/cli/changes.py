@@ -9,7 +9,7 @@ from itertools import chain
 from meshproxy.base.message import Request
 from meshproxy.cli.outcome import differences, outcome
 from meshproxy.cli.witness import witness
-from meshproxy.plan.explain import explain
+from meshproxy.plan.explain import explain, rule_of
 from meshproxy.plan.listener import Listener
 from meshproxy.plan.route import Route
 from meshproxy.plan.snapshot import Snapshot
@@ -118,7 +118,7 @@ def _resource(route: Route) -> str:
 
 def rule_name(route: Route, host: VirtualHost) -> str:
     """`default/reviews rule 1 (canary)`, or whose default route it is."""
-    origin = route.origin
+    origin = rule_of(route)
     if origin is None or origin.rule is None:
         return f"{host.name} (the service's own route)"
     match = f".{route.match_index}" if route.match_index else ""

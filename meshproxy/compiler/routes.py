@@ -147,7 +147,7 @@ def _route(rule: HTTPRoute, index: int | None, block: HTTPMatchRequest | None, s
         cors=build_cors(rule.cors_policy) if forwards else None,
         mirrors=tuple(_mirrors(rule, scope, owner)) if forwards else (),
         match_index=index,
-        rule_line=rule.at.mark[0],
+        rule=rule.at.origin if block is not None else None,
         lines=condition_lines(block, path) if block is not None else (),
         service=scope.service,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from meshproxy.base.message import Request
 from meshproxy.base.origin import Origin
@@ -34,7 +34,13 @@ class Rung:
 
     @property
     def rule(self) -> int | None:
-        return self.of.origin.rule if self.of.origin is not None else None
+        origin = rule_of(self.of) if isinstance(self.of, Route) else self.of.origin
+        return origin.rule if origin is not None else None
+
+
+def rule_of(route: Route) -> Origin | None:
+    """Where the rule is written, a delegate's in the delegate."""
+    return route.rule or route.origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +265,10 @@ def summary(decision: Decision) -> str:
     """The decision in one line, as a header can carry it."""
     host, route, reply = decision.virtual_host, decision.route, decision.reply
     parts = [f"virtual-host={host.name if host is not None else '-'}"]
-    if route is not None and route.origin is not None:
-        rule = "-" if route.origin.rule is None else route.origin.rule
-        parts += [f"rule={route.origin.resource.rpartition(' ')[2]}[{rule}]", f"at={source(decision)}"]
+    origin = rule_of(route) if route is not None else None
+    if origin is not None:
+        rule = "-" if origin.rule is None else origin.rule
+        parts += [f"rule={origin.resource.rpartition(' ')[2]}[{rule}]", f"at={origin}"]
     if route is not None and route.name:
         parts.append(f"name={route.name}")
     parts.append(f"passed={sum(bool(rung.reason) for rung in decision.considered)}")
@@ -273,7 +280,6 @@ def summary(decision: Decision) -> str:
 
 def source(decision: Decision) -> Origin | None:
     """Where the rule that matched is written, else the virtual host."""
-    route = decision.route
-    if route is not None and route.origin is not None:
-        return replace(route.origin, line=route.rule_line or route.origin.line)
+    if decision.route is not None:
+        return rule_of(decision.route)
     return decision.virtual_host.origin if decision.virtual_host is not None else None

@@ -109,7 +109,7 @@ class Route:
     mirrors: tuple[Mirror, ...] = ()
     hashes: tuple[HashPolicy, ...] = ()
     match_index: int | None = None  # which match block of the rule, where it has any
-    rule_line: int = 0  # where the rule begins, in the file of `origin`
+    rule: Origin | None = None  # of the rule, where it is not `origin`: a match block's own place
     lines: tuple[Line, ...] = ()  # where the path, if there is one, and each condition is written
     service: str = ""  # the host asked for, as telemetry names it: reviews.default.svc.cluster.local
     plain: bool = field(init=False, compare=False)

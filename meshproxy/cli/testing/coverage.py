@@ -51,16 +51,15 @@ def cover(catalog: Catalog, snapshots: Iterable[Snapshot], decisions: Iterable[D
     decisions = tuple(decisions)
     routes = {_key(route.origin): route for snapshot in snapshots for route in _routes(snapshot) if route.origin}
     reached = {_key(d.route.origin) for d in decisions if d.route is not None and d.route.origin is not None}
-    # a delegate's rule without matches stands in its root's match: known by where the rule begins
-    begun = {d.route.rule_line for d in decisions if d.route is not None}
+    # a delegate's rule without matches stands in its root's match: known by its own place
+    reached |= {_key(d.route.rule) for d in decisions if d.route is not None and d.route.rule is not None}
     requests = [d.request for d in decisions]
     total, missed = 0, []
     for service in catalog.virtual_services:
         for number, rule in enumerate(service.http):
             for match, origin in _blocks(rule):
                 total += 1
-                is_begun = not service.hosts and match is None and rule.at.mark[0] in begun
-                if _key(origin) not in reached and not is_begun:
+                if _key(origin) not in reached:
                     why = tuple(_why(routes.get(_key(origin)), requests))
                     missed.append(Missed(service.meta.full_name, number, rule.name, match, origin, why))
     return Covered(total, tuple(missed))

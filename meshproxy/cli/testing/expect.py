@@ -21,7 +21,7 @@ from meshproxy.compiler.header_ops import HeaderChanges, build_headers, or_none
 from meshproxy.compiler.report import Report
 from meshproxy.model.hosts import resolve_host
 from meshproxy.model.place import json_name
-from meshproxy.plan.explain import Decision, Target
+from meshproxy.plan.explain import Decision, Target, rule_of
 from meshproxy.plan.header_ops import HeaderOps
 from meshproxy.plan.rewrite import DirectResponse
 from meshproxy.plan.route import Mirror, Route
@@ -67,7 +67,8 @@ def _rule(expect: Expect, _namespace: str, decision: Decision) -> Pair:
     route = decision.route
     if route is None:
         return str(expect.rule), "no rule"
-    index = route.origin.rule if route.origin is not None else None
+    origin = rule_of(route)
+    index = origin.rule if origin is not None else None
     return str(expect.rule), route.name if isinstance(expect.rule, str) else str(index)
 
 
