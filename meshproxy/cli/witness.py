@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re._constants as sre  # type: ignore[import-not-found]
 import re._parser as sre_parser  # type: ignore[import-not-found]
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ from meshproxy.plan.route import Route
 from meshproxy.plan.table import VirtualHost
 
 _STEPS = 300
+_LENGTHS, _BRANCHES = 3, 4
+"""How many strings of a pattern are tried: so often repeated, so many alternatives."""
 _FRESH = b"~qz7"
 """No word of any configuration."""
 _METHODS = (b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE")
@@ -55,9 +57,20 @@ _Demands = tuple[tuple[_Asked, bool], ...]
 """Conditions, and whether they are to hold."""
 
 
-def witness(host: VirtualHost, route: Route, authority: bytes) -> Request | None:
-    """A request to `authority` that `host` gives to `route`."""
-    open_demands: list[_Demands] = [tuple((each, True) for each in _asked(route))]
+def witness(
+    host: VirtualHost,
+    route: Route,
+    authority: bytes,
+    *,
+    also: Route | None = None,
+    refused: Callable[[Request], tuple[bool, Route | None]] = lambda _: (False, None),
+) -> Request | None:
+    """A request to `authority` that `host` gives to `route`, and that has all that `also` asks for.
+
+    `refused` may not want it: it says so, and which route's requests to avoid for that.
+    """
+    wanted = (*_asked(route), *(_asked(also) if also is not None else ()))
+    open_demands: list[_Demands] = [tuple((each, True) for each in wanted)]
     for _ in range(_STEPS):
         if not open_demands:
             return None
@@ -67,7 +80,9 @@ def witness(host: VirtualHost, route: Route, authority: bytes) -> Request | None
             continue
         taker = host.routes.find(request)
         if taker is route:
-            return request
+            is_refused, taker = refused(request)
+            if not is_refused:
+                return request
         if taker is not None:
             open_demands += [(*demands, (each, False)) for each in reversed(tuple(_asked(taker)))]
     return None
@@ -183,8 +198,8 @@ def _of_pattern(pattern: str) -> Iterator[bytes]:
         tree = sre_parser.parse(pattern)
     except (re_error, OverflowError, RecursionError):
         return
-    for length in (0, 1, 2):
-        for branch in (0, 1):
+    for length in range(_LENGTHS):
+        for branch in range(_BRANCHES):
             yield "".join(_walk(tree, length, branch)).encode()
 
 
@@ -192,7 +207,7 @@ re_error = sre_parser.error
 
 
 def _walk(tree: Any, length: int, branch: int) -> Iterator[str]:
-    """One string of a parsed pattern: repeats taken `length` times where they may, the alternative `branch`."""
+    """One string of a parsed pattern: repeats taken `length` times where they may, of alternatives number `branch`."""
     for kind, value in tree:
         if kind is sre.LITERAL:
             yield chr(value)
@@ -201,7 +216,7 @@ def _walk(tree: Any, length: int, branch: int) -> Iterator[str]:
         elif kind is sre.NOT_LITERAL:
             yield "x" if chr(value) != "x" else "y"
         elif kind is sre.IN:
-            yield _of_class(value)
+            yield _of_class(value, branch)
         elif kind in (sre.MAX_REPEAT, sre.MIN_REPEAT):
             low, high, inner = value
             for _ in range(min(max(low, length), high)):
@@ -213,12 +228,12 @@ def _walk(tree: Any, length: int, branch: int) -> Iterator[str]:
             yield from _walk(branches[branch % len(branches)], length, branch)
 
 
-def _of_class(items: Any) -> str:
-    """A character of a class, a plain one where it may be."""
+def _of_class(items: Any, choice: int) -> str:
+    """A character of a class, a plain one where it may be; number `choice` of those."""
     negated = items[0][0] is sre.NEGATE
-    accepted = [c for c in "xa0/-_. AZ9~%" if any(map(_accepts, items, [c] * len(items))) is not negated]
+    accepted = [c for c in "xab01/-_. AZ9~%" if any(map(_accepts, items, [c] * len(items))) is not negated]
     if accepted:
-        return accepted[0]
+        return accepted[choice % len(accepted)]
     kind, value = items[-1]
     return chr(value[0] if kind is sre.RANGE else value) if kind in (sre.RANGE, sre.LITERAL) else "x"
 
