@@ -60,6 +60,18 @@ def _parser() -> Parser:
     )
     add_addresses(parser)
     parser.add_argument(
+        "--credentials",
+        metavar="DIR",
+        default="",
+        help="certificates by credentialName: DIR/NAME/tls.crt, tls.key and ca.crt",
+    )
+    parser.add_argument(
+        "--outbound-traffic-policy",
+        choices=("REGISTRY_ONLY", "ALLOW_ANY"),
+        default=defaults.outbound_traffic_policy,
+        help="whether hosts of no service are called, where no Sidecar says (default %(default)s)",
+    )
+    parser.add_argument(
         "--guard",
         choices=("warn", "refuse"),
         nargs="?",
@@ -96,6 +108,8 @@ def _settings(parser: Parser, argv: Sequence[str]) -> Settings:
         maps=tuple(args.map),
         binds=tuple(args.bind),
         privileged_ports=args.privileged_ports,
+        credentials=args.credentials,
+        outbound_traffic_policy=args.outbound_traffic_policy,
         guard=args.guard or "",
         guard_threshold=args.guard_threshold,
         guard_requests=args.guard_requests,

@@ -8,27 +8,42 @@ from __future__ import annotations
 
 import gc
 import pickle
+import ssl
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from meshproxy.base import clock
+from meshproxy.base.origin import Origin
 from meshproxy.compiler.build import build_snapshot
 from meshproxy.compiler.options import BuildOptions, parse_bind, parse_map
+from meshproxy.compiler.report import NO_CERTIFICATE
 from meshproxy.control.built import LENGTH, Bound, Built, Finding, Request
+from meshproxy.control.sources.contents import digest
+from meshproxy.control.sources.credentials import named, read
 from meshproxy.control.sources.files import load
 from meshproxy.model.catalog import read_catalog
 from meshproxy.model.problem import Level, Problem
+from meshproxy.plan.server_tls import ServerTls
+from meshproxy.wire.tls_server import reason, server_context
 
 
 def build(request: Request) -> Built:
     settings = request.settings
     loaded = load(settings.config, settings.given)
     files = tuple(source.name for source in loaded.sources)
-    if not loaded.problems and loaded.digest == request.known:
-        return Built(digest=loaded.digest, files=files, unchanged=True)
+    if not loaded.problems and digest(request.certificates, loaded.digest) == request.known:
+        return Built(
+            digest=request.known,
+            files=files,
+            sources=loaded.digest,
+            certificates=request.certificates,
+            unchanged=True,
+        )
     catalog, problems = read_catalog(loaded.sources, namespace=settings.namespace)
     found = [*loaded.problems, *problems]
     if _refused(found):
         return Built(digest=loaded.digest, files=files, findings=_findings(found))
+    certificates = named(catalog, settings.credentials)
     host, port = settings.listen
     options = BuildOptions(
         namespace=settings.namespace,
@@ -38,13 +53,19 @@ def build(request: Request) -> Built:
         binds=dict(map(parse_bind, settings.binds)),
         privileged_ports=settings.privileged_ports,
         maps=tuple(map(parse_map, settings.maps)),
-        digest=loaded.digest,
+        digest=digest(certificates.files, loaded.digest),
+        outbound_traffic_policy=settings.outbound_traffic_policy,
+        credentials=read(certificates, clock.wall()),
     )
     snapshot, problems = build_snapshot(catalog, options)
-    found += problems
+    servers = tuple(dict.fromkeys(snapshot.servers))
+    found += [*problems, *_unusable(servers)]
     return Built(
-        digest=loaded.digest,
+        digest=options.digest,
         files=files,
+        sources=loaded.digest,
+        certificates=certificates.files,
+        expiries=tuple({pair.name: pair.not_after for server in servers for pair in server.pairs}.items()),
         findings=_findings(found),
         counts=dict(snapshot.counts),
         listeners=tuple(Bound(each.name, (each.host, each.port)) for each in snapshot.listeners),
@@ -65,6 +86,18 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.buffer.write(len(answer).to_bytes(LENGTH, "little") + answer)
         sys.stdout.buffer.flush()
         gc.collect()
+
+
+def _unusable(servers: Iterable[ServerTls]) -> Iterator[Problem]:
+    """Servers whose certificates OpenSSL does not take: a key that is another's, a cipher it does not know."""
+    for server in servers:
+        try:
+            server_context(server)
+        except OSError as error:
+            why = reason(error) if isinstance(error, ssl.SSLError) else str(error)
+            names = ", ".join(pair.name for pair in server.pairs)
+            origin = server.origin or Origin("-", 1)
+            yield Problem(NO_CERTIFICATE, Level.ERROR, f"the certificate {names} cannot be used: {why}", origin)
 
 
 def _refused(problems: Iterable[Problem]) -> bool:

@@ -17,10 +17,12 @@ LENGTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`known` is the digest that is served: the same contents are not built again."""
+    """`known` is the digest that is served: the same contents are not built again. `certificates` are the files that
+    the served configuration named beside itself: they are part of its contents."""
 
     settings: Settings
     known: str = ""
+    certificates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,9 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """`snapshot` is the pickled plan, None where the configuration is refused or `unchanged`."""
+    """`snapshot` is the pickled plan, None where the configuration is refused or `unchanged`. `sources` is the digest
+    of `files` alone; `certificates` are files it depends on beside them; `expiries` says when each certificate that is
+    served ends, in Unix seconds."""
 
     digest: str
     files: tuple[str, ...] = ()
@@ -57,4 +61,7 @@ class Built:
     counts: Mapping[str, int] = field(default_factory=dict)
     listeners: tuple[Bound, ...] = ()
     snapshot: bytes | None = None
+    sources: str = ""
+    certificates: tuple[str, ...] = ()
+    expiries: tuple[tuple[str, int], ...] = ()
     unchanged: bool = False

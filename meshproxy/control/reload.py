@@ -19,6 +19,7 @@ from meshproxy.control.builder import Builder
 from meshproxy.control.built import Bound, Built, Finding, Request
 from meshproxy.control.settings import Settings
 from meshproxy.control.sockets import CannotBindError
+from meshproxy.control.sources.contents import digest
 from meshproxy.control.sources.watch import Watch
 from meshproxy.telemetry.stats import Stats
 
@@ -83,6 +84,7 @@ class Reloader:
         self._generation = stats.gauge("meshproxy_config_generation")
         self._applied = stats.gauge("meshproxy_config_last_reload_success_timestamp_seconds")
         self._good = stats.gauge("meshproxy_config_last_reload_successful")
+        self._stats = stats
 
     def want(self) -> None:
         """Something may have changed: look, soon."""
@@ -92,7 +94,9 @@ class Reloader:
         """Starts the build that the next `load` waits for; there is much else to do meanwhile."""
         if self._begun is None:
             self._started = clock.monotonic()
-            request = Request(self._settings, self.status.digest)
+            request = Request(
+                self._settings, self.status.digest, self.built.certificates if self.built is not None else ()
+            )
             self._begun = asyncio.get_running_loop().create_task(self._build(request))
 
     async def load(self, serving: Serving) -> Status:
@@ -102,6 +106,10 @@ class Reloader:
         assert self._begun is not None
         built = await self._begun
         self._begun = None
+        if built.certificates:
+            self._watch.also(built.certificates)
+        if built.certificates and digest(built.certificates, built.sources) != built.digest:
+            self.want()  # one of them has changed since it was read
         if built.unchanged:
             outcome = replace(self.status, result="unchanged", findings=self.built.findings if self.built else ())
         elif built.snapshot is None:
@@ -168,6 +176,9 @@ class Reloader:
         self._results[status.result].add()
         self._generation.set(status.generation)
         self._applied.set(int(status.applied))
+        for name, ends in self.built.expiries if self.built is not None else ():
+            labels = (("certificate", name),)
+            self._stats.gauge("meshproxy_certificate_expiration_timestamp_seconds", labels).set(ends)
         self._good.set(status.result != "refused")
         told = _TOLD[self._settings.log_level]
         lines = [str(finding) for finding in status.findings if finding.level in told]

@@ -27,6 +27,8 @@ class Settings:
     maps: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     privileged_ports: bool = False
+    credentials: str = ""
+    outbound_traffic_policy: str = "REGISTRY_ONLY"
     guard: str = ""  # warn or refuse; off where empty
     guard_threshold: float = 1.0
     guard_requests: int = 1000

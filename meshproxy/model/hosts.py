@@ -3,23 +3,13 @@
 What a name means; whether it is well formed is `checks.py`.
 """
 
-import functools
-import ipaddress
 from collections.abc import Iterable
+
+from meshproxy.base.addresses import is_ip as is_ip
 
 DOMAIN = "cluster.local"
 MESH = "mesh"
 """The reserved gateway: every sidecar, here the outbound listener."""
-
-
-@functools.lru_cache(maxsize=4096)
-def is_ip(host: str) -> bool:
-    """Whether `host` is an IPv4 or IPv6 address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def resolve_host(name: str, namespace: str) -> str:

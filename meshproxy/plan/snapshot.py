@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from meshproxy.plan.cluster import Cluster
 from meshproxy.plan.listener import Listener
+from meshproxy.plan.server_tls import ServerTls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,14 @@ class Snapshot:
     clusters: Mapping[str, Cluster] = field(default_factory=dict)
     digest: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def servers(self) -> Iterator[ServerTls]:
+        """The TLS of every chain that terminates it."""
+        for listener in self.listeners:
+            for chain in listener.streams.chains if listener.streams is not None else ():
+                if chain.tls is not None:
+                    yield chain.tls
 
     @property
     def http_listeners(self) -> Iterator[Listener]:

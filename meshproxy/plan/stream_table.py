@@ -75,13 +75,14 @@ class _Names:
 
 class StreamTable:
     """`needs_hello`: nothing can be decided before the client has spoken. `proxy_protocol`: it begins with a PROXY
-    header."""
+    header. `http`: what turns out to be HTTP is for this listener, whatever the chains say."""
 
-    __slots__ = ("_by_network", "_names", "chains", "needs_hello", "proxy_protocol")
+    __slots__ = ("_by_network", "_names", "chains", "http", "needs_hello", "proxy_protocol")
 
-    def __init__(self, chains: tuple[Chain, ...], *, proxy_protocol: bool = False) -> None:
+    def __init__(self, chains: tuple[Chain, ...], *, proxy_protocol: bool = False, http: str = "") -> None:
         self.chains = chains
         self.proxy_protocol = proxy_protocol
+        self.http = http
         self.needs_hello = any(chain.is_tls or chain.server_names for chain in chains)
         networks = {network for chain in chains for network in chain.networks}
         self._by_network = [
@@ -100,21 +101,17 @@ class StreamTable:
         return self._names.find(server_name, is_tls=is_tls)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, StreamTable)
-            and other.chains == self.chains
-            and other.proxy_protocol == self.proxy_protocol
-        )
+        return isinstance(other, StreamTable) and other.__reduce__() == self.__reduce__()
 
     def __hash__(self) -> int:
-        return hash((self.chains, self.proxy_protocol))
+        return hash((self.chains, self.proxy_protocol, self.http))
 
     def __repr__(self) -> str:
         return f"StreamTable({self.chains!r})"
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _table, (self.chains, self.proxy_protocol)
+    def __reduce__(self) -> tuple[object, tuple[tuple[Chain, ...], bool, str]]:
+        return _table, (self.chains, self.proxy_protocol, self.http)
 
 
-def _table(chains: tuple[Chain, ...], proxy_protocol: bool) -> StreamTable:
-    return StreamTable(chains, proxy_protocol=proxy_protocol)
+def _table(chains: tuple[Chain, ...], proxy_protocol: bool, http: str) -> StreamTable:
+    return StreamTable(chains, proxy_protocol=proxy_protocol, http=http)

@@ -13,6 +13,7 @@ class Client(Protocol):
     """Addresses are `ip:port`."""
 
     transport: asyncio.Transport
+    server_name: str  # asked for by SNI; empty without TLS
     blocked: bool  # its write buffer is over the high-water mark
     server: tuple[bytes, bytes]  # the field by which this listener names itself
     forwarded: Callable[..., Fields]  # (request, client) → the fields this listener sends on

@@ -37,6 +37,7 @@ class Downstream(asyncio.Protocol):
     """`idle_since` is when the last thing happened, as coarsely as the sweep looks at it."""
 
     transport: asyncio.Transport
+    server_name = ""
 
     def __init__(self, proxy: Owner, context: Context, listener: str, *, is_gateway: bool) -> None:
         self._proxy = proxy

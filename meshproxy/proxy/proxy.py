@@ -13,10 +13,15 @@ from meshproxy.plan.snapshot import Snapshot
 from meshproxy.proxy.context import Context, Explain, Live, Log, Metrics
 from meshproxy.proxy.downstream import Downstream
 from meshproxy.proxy.forwarding import http_date
+from meshproxy.proxy.front import Front
+from meshproxy.proxy.known_client import KnownClient
 from meshproxy.proxy.options import Options
+from meshproxy.proxy.owner import Connection, Known
 from meshproxy.telemetry.metrics import RequestMetrics
 from meshproxy.telemetry.stats import Labels, Stats
+from meshproxy.telemetry.stream_metrics import StreamMetrics
 from meshproxy.upstream.clusters import Clusters
+from meshproxy.wire.tls_server import contexts
 
 
 class Proxy:
@@ -38,11 +43,12 @@ class Proxy:
         self._downstream_active = stats.gauge("meshproxy_downstream_cx_active", ())
         self._upstream_total = stats.counter("meshproxy_upstream_cx_total", ())
         self._upstream_active = stats.gauge("meshproxy_upstream_cx_active", ())
-        self._connections: set[Downstream] = set()
+        self._connections: set[Connection] = set()
         self._context = Context(
             loop,
             options=options or Options(),
             metrics=RequestMetrics(stats, namespace, labels),
+            streams=StreamMetrics(stats, namespace, labels),
             access_log=access_log,
             upstream_opened=self._upstream_opened,
         )
@@ -56,17 +62,25 @@ class Proxy:
     def apply(self, snapshot: Snapshot) -> None:
         """From the next request on this snapshot decides; requests in flight finish on theirs."""
         self.clusters.reconcile(snapshot)
-        self._context.live = Live(snapshot, self.clusters.by_name)
+        tls = contexts(snapshot.servers, self._context.live.tls)
+        self._context.live = Live(snapshot, self.clusters, tls)
 
     def protocol_factory(self, listener: str) -> Callable[[], asyncio.BaseProtocol]:
         """For `loop.create_server`. The listener may go from the snapshot while its connections live: they get 404."""
         context = self._context
 
-        def protocol() -> Downstream:
+        def protocol() -> asyncio.BaseProtocol:
             plan = context.live.listeners.get(listener)
+            if plan is not None and plan.streams is not None:
+                return Front(self, context, plan.streams, self._known_client)
             return Downstream(self, context, listener, is_gateway=plan is not None and plan.is_gateway)
 
         return protocol
+
+    def _known_client(self, listener: str, known: Known) -> asyncio.Protocol:
+        """What answers HTTP behind a front."""
+        plan = self._context.live.listeners.get(listener)
+        return KnownClient(self, self._context, listener, known, is_gateway=plan is not None and plan.is_gateway)
 
     def explain(self, explain: Explain | None) -> None:
         """From the next response on its head passes through `explain`; None costs nothing."""
@@ -91,7 +105,7 @@ class Proxy:
 
     # ---- told by the connections
 
-    def opened(self, connection: Downstream) -> None:
+    def opened(self, connection: Connection) -> None:
         limit = self._context.options.max_connections
         if limit and len(self._connections) >= limit:
             connection.transport.abort()
@@ -100,10 +114,16 @@ class Proxy:
         self._downstream_total.add()
         self._downstream_active.add(1)
 
-    def closed(self, connection: Downstream) -> None:
+    def closed(self, connection: Connection) -> None:
         if connection in self._connections:
             self._connections.discard(connection)
             self._downstream_active.add(-1)
+
+    def handed_over(self, connection: Connection) -> None:
+        """What follows it on the same connection will be `opened`: it counts once."""
+        if connection in self._connections:
+            self.closed(connection)
+            self._downstream_total.add(-1)
 
     def _upstream_opened(self, change: int) -> None:
         self._upstream_active.add(change)

@@ -32,7 +32,6 @@ class ExchangeRecord:
     details = ""
     termination_details = ""
     transport_failure = ""
-    requested_server_name = ""
     duration = 0.0
     upstream_service_time: float | None = None
     original_path: bytes | None = None
@@ -71,6 +70,10 @@ class ExchangeRecord:
     @property
     def upstream_host(self) -> str:
         return self.endpoint.name if self.endpoint is not None else ""
+
+    @property
+    def requested_server_name(self) -> str:
+        return self.client.server_name
 
     @property
     def downstream_local_address(self) -> str:

@@ -14,9 +14,9 @@ class Half(asyncio.Protocol):
 
     transport: asyncio.Transport
     other: Half
+    tunnel: Tunnel
 
-    def __init__(self, tunnel: Tunnel) -> None:
-        self._tunnel = tunnel
+    def __init__(self) -> None:
         self._writer: asyncio.Transport | None = None
         self._early: list[bytes] = []
         self._ended = False
@@ -60,7 +60,7 @@ class Half(asyncio.Protocol):
         self.reset = exc is not None
         if self._writer is not None and not self._writer.is_closing():
             self._writer.close()
-        self._tunnel.half_closed()
+        self.tunnel.half_closed()
 
     def join(self, writer: asyncio.Transport) -> None:
         """There is another side: what was kept goes there."""
@@ -78,11 +78,12 @@ class Tunnel:
     """`up` is the client's half, `down` the upstream's. `ended` is called when a transport is closed that has no other
     side any more."""
 
-    def __init__(self, ended: Callable[[], None]) -> None:
+    def __init__(self, ended: Callable[[], None], up: Half | None = None) -> None:
         self._open = 0
         self._ended = ended
-        self.up, self.down = Half(self), Half(self)
+        self.up, self.down = up or Half(), Half()
         self.up.other, self.down.other = self.down, self.up
+        self.up.tunnel = self.down.tunnel = self
 
     @classmethod
     def over(cls, client: asyncio.Transport, upstream: asyncio.Transport, ended: Callable[[], None]) -> Tunnel:

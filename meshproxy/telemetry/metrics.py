@@ -29,6 +29,11 @@ _HELP = {
     "meshproxy_config_generation": "Number of the configuration that is served.",
     "meshproxy_config_last_reload_success_timestamp_seconds": "When the served configuration was taken up.",
     "meshproxy_config_last_reload_successful": "Whether the last configuration read is served.",
+    "meshproxy_certificate_expiration_timestamp_seconds": "When a certificate that is served ends.",
+    "istio_tcp_connections_opened_total": "Connections begun whose bytes are passed on.",
+    "istio_tcp_connections_closed_total": "Connections ended whose bytes were passed on.",
+    "istio_tcp_received_bytes_total": "Bytes of such connections from clients.",
+    "istio_tcp_sent_bytes_total": "Bytes of such connections to clients.",
     "meshproxy_workers": "Workers that serve.",
     "meshproxy_worker_restarts_total": "Workers that ended unasked and were started again.",
     "meshproxy_downstream_cx_total": "Connections accepted.",
@@ -50,7 +55,7 @@ class RequestMetrics:
     def __init__(self, stats: Stats, namespace: str = "unknown", labels: Labels = ()) -> None:
         self._stats = stats
         self._view = stats.view
-        self._source = _source(namespace, dict(labels))
+        self._source = source_labels(namespace, dict(labels))
         self._series: dict[tuple[str, str, int, str], _Series] = {}
 
     def observe(self, record: Record, service: str) -> None:
@@ -82,7 +87,7 @@ class RequestMetrics:
         service, _, status, flags = key
         labels = (
             *self._source,
-            *_destination(service),
+            *destination_labels(service),
             ("request_protocol", "http"),
             ("response_code", str(status)),
             ("grpc_response_status", ""),
@@ -102,7 +107,7 @@ class RequestMetrics:
         return series
 
 
-def _source(namespace: str, labels: dict[str, str]) -> Labels:
+def source_labels(namespace: str, labels: dict[str, str]) -> Labels:
     app = labels.get("app", "unknown")
     named = (labels.get(key) for key in ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app"))
     return (
@@ -118,7 +123,7 @@ def _source(namespace: str, labels: dict[str, str]) -> Labels:
     )
 
 
-def _destination(service: str) -> Labels:
+def destination_labels(service: str) -> Labels:
     """A cluster-local host names service and namespace; of any other, the host is all we know."""
     name, _, rest = service.partition(".")
     namespace, _, zone = rest.partition(".")

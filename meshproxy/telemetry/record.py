@@ -31,7 +31,6 @@ class Record(Protocol):
     original_path: bytes | None  # path and query before a rewrite
     upstream_cluster: str
     upstream_local_address: str
-    requested_server_name: str
     attempts: int
 
     @property
@@ -42,6 +41,9 @@ class Record(Protocol):
 
     @property
     def route_name(self) -> str: ...
+
+    @property
+    def requested_server_name(self) -> str: ...
 
     @property
     def upstream_host(self) -> str: ...

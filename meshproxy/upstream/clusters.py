@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from meshproxy.plan.cluster import Cluster
+from meshproxy.plan.cluster import Cluster, Resolution
 from meshproxy.plan.snapshot import Snapshot
 from meshproxy.upstream.cluster import LiveCluster
+from meshproxy.upstream.dynamic import DynamicClusters
 from meshproxy.upstream.endpoint import LiveEndpoint
 
 
@@ -13,11 +14,17 @@ class Clusters:
 
     def __init__(self) -> None:
         self.by_name: dict[str, LiveCluster] = {}
+        self._dynamic = DynamicClusters()
 
     def reconcile(self, snapshot: Snapshot) -> None:
         """Takes over every endpoint that the new snapshot still names; retires the others."""
         old = self.by_name
-        self.by_name = {name: _carried(plan, old.get(name)) for name, plan in snapshot.clusters.items()}
+        self.by_name = {
+            name: _carried(plan, old.get(name))
+            for name, plan in snapshot.clusters.items()
+            if plan.resolution is not Resolution.DYNAMIC
+        }
+        self._dynamic.reconcile(snapshot.clusters.values())
         for name, cluster in old.items():
             successor = self.by_name.get(name)
             if successor is cluster:
@@ -27,9 +34,13 @@ class Clusters:
                 if id(endpoint) not in kept:
                     endpoint.retire()
 
+    def dynamic(self, name: str, host: str, port: int) -> LiveCluster | None:
+        """Of the cluster `name`, which has no endpoints of its own, the part that calls `host` and `port`."""
+        return self._dynamic.find(name, host, port)
+
     def close_idle(self, before: float) -> None:
         """Closes connections that have been idle since before their cluster's idle time-out; `before` is now."""
-        for cluster in self.by_name.values():
+        for cluster in (*self.by_name.values(), *self._dynamic):
             limit = before - cluster.plan.idle_timeout
             for endpoint in cluster.endpoints:
                 if endpoint.idle and endpoint.idle[0].idle_since < limit:
@@ -38,7 +49,7 @@ class Clusters:
 
     def close(self) -> None:
         """Closes every connection."""
-        for cluster in self.by_name.values():
+        for cluster in (*self.by_name.values(), *self._dynamic):
             for endpoint in cluster.endpoints:
                 for connection in tuple(endpoint.connections):
                     connection.close()

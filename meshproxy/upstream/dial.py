@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Retry, Side
+from meshproxy.plan.cluster import Cluster
 from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.endpoint import LiveEndpoint
 
@@ -18,23 +19,30 @@ Opened = Callable[[int], None]
 
 async def connect(endpoint: LiveEndpoint, within: float, opened: Opened) -> UpstreamConnection:
     """Raises ProxyError CONNECT_FAILURE or CONNECT_TIMEOUT; both are safe to try again."""
+    connection = UpstreamConnection(endpoint, opened)
+    await _open(endpoint, within, connection)
+    return connection
+
+
+async def open_stream(cluster: Cluster, endpoint: LiveEndpoint, protocol: asyncio.Protocol) -> asyncio.Transport:
+    """A connection for bytes as they are, with `protocol` at its end. Raises as `connect` does."""
+    return await _open(endpoint, cluster.connect_timeout, protocol)
+
+
+async def _open(endpoint: LiveEndpoint, within: float, protocol: asyncio.Protocol) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
-
-    def factory() -> UpstreamConnection:
-        return UpstreamConnection(endpoint, opened)
-
     try:
         async with asyncio.timeout(within):
             if endpoint.address.startswith("unix://"):
-                path = endpoint.address.removeprefix("unix://")
-                _, connection = await loop.create_unix_connection(factory, path.replace("@", "\0", 1))
+                path = endpoint.address.removeprefix("unix://").replace("@", "\0", 1)
+                transport, _ = await loop.create_unix_connection(lambda: protocol, path)
             else:
-                _, connection = await loop.create_connection(factory, endpoint.address, endpoint.port)
+                transport, _ = await loop.create_connection(lambda: protocol, endpoint.address, endpoint.port)
     except TimeoutError:
         raise _failure(Kind.CONNECT_TIMEOUT, "connection timeout") from None
     except OSError as error:
         raise _failure(Kind.CONNECT_FAILURE, _cause(error)) from None
-    return connection
+    return transport
 
 
 def _failure(kind: Kind, cause: str) -> ProxyError:

@@ -11,9 +11,10 @@ import contextlib
 import hashlib
 import os
 import ssl
+import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from meshproxy.plan.server_tls import ClientCertificates, KeyPair, ServerTls
@@ -60,6 +61,22 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
             context.load_verify_locations(path)
         context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
     return context
+
+
+def contexts(
+    servers: Iterable[ServerTls], known: Mapping[ServerTls, ssl.SSLContext]
+) -> dict[ServerTls, ssl.SSLContext]:
+    """Those of all servers that have a certificate; of servers that have not changed the `known` ones, so that their
+    sessions can be taken up again. The build has tried them all: what fails now is left out, and said."""
+    found: dict[ServerTls, ssl.SSLContext] = {}
+    for server in servers:
+        if not server.pairs:
+            continue
+        try:
+            found[server] = known.get(server) or server_context(server)
+        except OSError as error:
+            print(f"{server.origin or 'a server'}: cannot use its certificate: {error}", file=sys.stderr)
+    return found
 
 
 def _load(context: ssl.SSLContext, pair: KeyPair) -> None:

@@ -1,0 +1,31 @@
+"""HTTP for a client of whom something is known before it speaks: it came by TLS and asked for a server name, or
+somebody in front of us has told who it is. A plain connection does without all this."""
+
+from __future__ import annotations
+
+from meshproxy.proxy.context import Context
+from meshproxy.proxy.downstream import Downstream
+from meshproxy.proxy.owner import Known, Owner
+from meshproxy.wire.http1_server import RequestReader
+
+
+class SecureRequestReader(RequestReader):
+    """Requests that came by TLS."""
+
+    def on_headers_complete(self) -> None:
+        before = len(self.requests)
+        super().on_headers_complete()
+        if len(self.requests) > before:
+            self.requests[-1].scheme = b"https"
+
+
+class KnownClient(Downstream):
+    """`server_name` is what the client asked for by SNI."""
+
+    def __init__(self, proxy: Owner, context: Context, listener: str, known: Known, *, is_gateway: bool) -> None:
+        super().__init__(proxy, context, listener, is_gateway=is_gateway)
+        self.server_name = known.server_name
+        if known.secure:
+            self._reader = SecureRequestReader()
+        if known.addresses is not None:
+            self._addresses = known.addresses
