@@ -6,8 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from http.client import HTTPConnection, HTTPException
-from urllib.parse import urlencode
 
 from meshproxy.cli.options import Parser, add_config, add_maps, add_workload, color, config_paths
 from meshproxy.control.asked import Asked, AskedError, answer_to
@@ -119,6 +117,10 @@ def _from_files(parser: Parser, args: argparse.Namespace, asked: Asked) -> int:
 
 
 def _from_admin(args: argparse.Namespace, asked: Asked) -> int:
+    # not needed where files are asked
+    from http.client import HTTPConnection, HTTPException
+    from urllib.parse import urlencode
+
     query = [("url", asked.url), ("method", asked.method), ("gateway", asked.gateway), ("format", args.output)]
     query += [("header", f"{name}: {value}") for name, value in asked.headers]
     query += [("color", "true")] if color(sys.stdout) else []

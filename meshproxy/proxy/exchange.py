@@ -17,8 +17,9 @@ from meshproxy.base.headers import IDEMPOTENT, Fields
 from meshproxy.base.message import CHUNKED, Response
 from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
+from meshproxy.plan.listener import scheme_of
 from meshproxy.plan.route import Destination, Forward, Route
-from meshproxy.proxy import forwarding, heads, local, retries
+from meshproxy.proxy import heads, local, retries
 from meshproxy.proxy.attempt import Attempting, Outcome
 from meshproxy.proxy.record import BODY, HEAD, NOTHING, TUNNEL
 from meshproxy.proxy.reply import Reply, reply_to
@@ -59,7 +60,7 @@ class Exchange(Attempting):
         request, listener = self.request, self._listener
         if listener is not None and request.path != b"*":
             if request.managed and not listener.is_gateway:
-                request.scheme = forwarding.scheme_of(request)
+                request.scheme = scheme_of(request)
             host = listener.virtual_hosts.find(request.host)
             route = host.routes.find(request) if host is not None else None
             if route is not None:

@@ -11,7 +11,6 @@ from time import gmtime, strftime
 from meshproxy.base import clock
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import CHUNKED, Request
-from meshproxy.plan.listener import scheme_of as scheme_of
 from meshproxy.proxy.client import Client
 
 _PLAIN_HTTP = (b"x-forwarded-proto", b"http")

@@ -8,7 +8,6 @@ from meshproxy.base.headers import Fields
 from meshproxy.base.message import CHUNKED, Request, Response
 from meshproxy.plan.header_ops import HeaderOps, Lookup
 from meshproxy.plan.rewrite import Rewrite
-from meshproxy.plan.rewrite import location as location
 
 
 def applied(fields: Fields, operations: Iterable[HeaderOps | None], lookup: Lookup) -> Fields:
