@@ -24,7 +24,8 @@ from meshproxy.control.sources.files import load
 from meshproxy.model.catalog import read_catalog
 from meshproxy.model.problem import Level, Problem
 from meshproxy.plan.server_tls import ServerTls
-from meshproxy.wire.tls_server import reason, server_context
+from meshproxy.proxy.server_tls import context_of
+from meshproxy.wire.tls_server import reason
 
 
 def build(request: Request) -> Built:
@@ -92,7 +93,7 @@ def _unusable(servers: Iterable[ServerTls]) -> Iterator[Problem]:
     """Servers whose certificates OpenSSL does not take: a key that is another's, a cipher it does not know."""
     for server in servers:
         try:
-            server_context(server)
+            context_of(server)
         except OSError as error:
             why = reason(error) if isinstance(error, ssl.SSLError) else str(error)
             names = ", ".join(pair.name for pair in server.pairs)

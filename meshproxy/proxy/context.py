@@ -72,6 +72,7 @@ class Context:
         self,
         loop: asyncio.AbstractEventLoop,
         *,
+        clusters: Clusters,
         options: Options,
         metrics: Metrics,
         streams: StreamMetrics,
@@ -85,7 +86,7 @@ class Context:
         self.access_log = access_log
         self.upstream_opened = upstream_opened
         self.timer = Timer(loop)
-        self.live = Live(Snapshot(), Clusters(), {})
+        self.live = Live(Snapshot(), clusters, {})
         self.date = http_date()  # renewed by the sweep
         self.draining = False
         self.explain: Explain | None = None

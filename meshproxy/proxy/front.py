@@ -13,6 +13,7 @@ from meshproxy.base import clock
 from meshproxy.plan.stream_table import Chain, StreamTable
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.owner import Known, Owner
+from meshproxy.proxy.server_tls import mismatch
 from meshproxy.proxy.stream import Stream, address_text
 from meshproxy.proxy.stream_record import StreamRecord
 from meshproxy.wire.client_hello import NotTlsError, read_client_hello
@@ -133,7 +134,13 @@ class Front(asyncio.Protocol):
             self._done = False
             self._refuse(NO_CHAIN, "no_certificate", "TLS_error: the server has no certificate")
             return
-        tls = TlsServerTransport(self.transport, chain.tls, context, lambda wrong: self._after_tls(chain, wrong))
+        server = chain.tls
+        tls = TlsServerTransport(
+            self.transport,
+            context,
+            done=lambda wrong: self._after_tls(chain, wrong),
+            wrong=lambda client: mismatch(server, client),
+        )
         self.transport.set_protocol(tls)
         tls.data_received(received)
 

@@ -17,11 +17,11 @@ from meshproxy.proxy.front import Front
 from meshproxy.proxy.known_client import KnownClient
 from meshproxy.proxy.options import Options
 from meshproxy.proxy.owner import Connection, Known
+from meshproxy.proxy.server_tls import contexts
 from meshproxy.telemetry.metrics import RequestMetrics
 from meshproxy.telemetry.stats import Labels, Stats
 from meshproxy.telemetry.stream_metrics import StreamMetrics
 from meshproxy.upstream.clusters import Clusters
-from meshproxy.wire.tls_server import contexts
 
 
 class Proxy:
@@ -37,7 +37,7 @@ class Proxy:
         namespace: str = "default",
         labels: Labels = (),
     ) -> None:
-        self.clusters = Clusters()
+        self.clusters = Clusters(stats)
         self.now = clock.monotonic()
         self._downstream_total = stats.counter("meshproxy_downstream_cx_total", ())
         self._downstream_active = stats.gauge("meshproxy_downstream_cx_active", ())
@@ -46,6 +46,7 @@ class Proxy:
         self._connections: set[Connection] = set()
         self._context = Context(
             loop,
+            clusters=self.clusters,
             options=options or Options(),
             metrics=RequestMetrics(stats, namespace, labels),
             streams=StreamMetrics(stats, namespace, labels),

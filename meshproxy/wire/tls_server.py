@@ -1,4 +1,5 @@
-"""The server's side of TLS: contexts made of the plan, and the transport between a TCP transport and its protocol.
+"""The server's side of TLS: contexts made of certificates in memory, and the transport that lies between a TCP
+transport and the protocol behind it.
 
 One object stands for a connection: to the TCP transport it is the protocol, to the protocol behind it the transport.
 The bytes of a ClientHello that somebody has looked at are simply fed again. Decides nothing about who is served.
@@ -8,24 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import ssl
-import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from meshproxy.plan.server_tls import ClientCertificates, KeyPair, ServerTls
-from meshproxy.wire.certificates import CertificateError, public_key_info
-
 _READ = 256 * 1024
-_VERIFY = {
-    ClientCertificates.NONE: ssl.CERT_NONE,
-    ClientCertificates.OPTIONAL: ssl.CERT_OPTIONAL,
-    ClientCertificates.REQUIRED: ssl.CERT_REQUIRED,
-}
 _VERSIONS = {
     "TLSv1": ssl.TLSVersion.TLSv1,
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
@@ -35,53 +27,48 @@ _VERSIONS = {
 _OLD = ("TLSv1", "TLSv1.1")
 
 
-def server_context(tls: ServerTls) -> ssl.SSLContext:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a context is made of: certificates with their keys, CA and CRL in PEM; versions by OpenSSL's names."""
+
+    pairs: Sequence[tuple[bytes, bytes]]
+    clients: ssl.VerifyMode = ssl.CERT_NONE
+    ca: bytes = b""
+    crl: bytes = b""
+    minimum: str = "TLSv1.2"
+    maximum: str = "TLSv1.3"
+    cipher_suites: Sequence[str] = ()
+    alpn: Sequence[str] = ()
+
+
+def server_context(wanted: Wanted) -> ssl.SSLContext:
     """Raises OSError (ssl.SSLError is one) where the certificates cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    ciphers = ":".join(tls.cipher_suites)
-    if tls.minimum in _OLD:
+    ciphers = ":".join(wanted.cipher_suites)
+    if wanted.minimum in _OLD:
         # OpenSSL 3 has SHA-1 signatures, which TLS below 1.2 is made of, at level 0 only
         ciphers = f"{ciphers or 'DEFAULT'}:@SECLEVEL=0"
     if ciphers:
         context.set_ciphers(ciphers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # old versions are what was asked for
-        context.minimum_version = _VERSIONS[tls.minimum]
-        context.maximum_version = _VERSIONS[tls.maximum]
-    if tls.alpn:
-        context.set_alpn_protocols(list(tls.alpn))
-    for pair in tls.pairs:
-        _load(context, pair)
-    context.verify_mode = _VERIFY[tls.clients]
-    if tls.ca:
-        context.load_verify_locations(cadata=tls.ca.decode("ascii", "replace"))
-    if tls.crl:
-        with _as_file(tls.crl) as path:
+        context.minimum_version = _VERSIONS[wanted.minimum]
+        context.maximum_version = _VERSIONS[wanted.maximum]
+    if wanted.alpn:
+        context.set_alpn_protocols(list(wanted.alpn))
+    for certificate, key in wanted.pairs:
+        with _as_file(certificate) as certificate_path, _as_file(key) as key_path:
+            # with a password, so that a terminal is never asked for one
+            context.load_cert_chain(certificate_path, key_path, password="")
+    context.verify_mode = wanted.clients
+    if wanted.ca:
+        context.load_verify_locations(cadata=wanted.ca.decode("ascii", "replace"))
+    if wanted.crl:
+        with _as_file(wanted.crl) as path:
             context.load_verify_locations(path)
         context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
     return context
-
-
-def contexts(
-    servers: Iterable[ServerTls], known: Mapping[ServerTls, ssl.SSLContext]
-) -> dict[ServerTls, ssl.SSLContext]:
-    """Those of all servers that have a certificate; of servers that have not changed the `known` ones, so that their
-    sessions can be taken up again. The build has tried them all: what fails now is left out, and said."""
-    found: dict[ServerTls, ssl.SSLContext] = {}
-    for server in servers:
-        if not server.pairs:
-            continue
-        try:
-            found[server] = known.get(server) or server_context(server)
-        except OSError as error:
-            print(f"{server.origin or 'a server'}: cannot use its certificate: {error}", file=sys.stderr)
-    return found
-
-
-def _load(context: ssl.SSLContext, pair: KeyPair) -> None:
-    with _as_file(pair.certificate) as certificate, _as_file(pair.key) as key:
-        context.load_cert_chain(certificate, key, password="")  # never asks a terminal for one
 
 
 @contextlib.contextmanager
@@ -104,14 +91,19 @@ def _as_file(content: bytes) -> Iterator[str]:
 
 class TlsServerTransport(asyncio.Protocol, asyncio.Transport):
     """`done` is called once: with "" when the handshake is complete, and then has to give the protocol that the
-    connection is for; with what went wrong when there will be none."""
+    connection is for; with what went wrong when there will be none. `wrong` says what a client lacks whose certificate
+    has been verified, empty for nothing."""
 
     def __init__(
-        self, transport: asyncio.Transport, tls: ServerTls, context: ssl.SSLContext, done: Callable[[str], Any]
+        self,
+        transport: asyncio.Transport,
+        context: ssl.SSLContext,
+        done: Callable[[str], Any],
+        wrong: Callable[[ssl.SSLObject], str],
     ) -> None:
         asyncio.Transport.__init__(self)
         self._transport = transport
-        self._tls = tls
+        self._wrong = wrong
         self._done: Callable[[str], Any] | None = done
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -156,7 +148,7 @@ class TlsServerTransport(asyncio.Protocol, asyncio.Transport):
     def _shake_hands(self) -> None:
         try:
             self._ssl.do_handshake()
-            wrong = _mismatch(self._tls, self._ssl)
+            wrong = self._wrong(self._ssl)
         except ssl.SSLWantReadError:
             self._flush()
             return
@@ -287,22 +279,3 @@ def reason(error: ssl.SSLError) -> str:
     words = (error.reason or str(error)).lower().replace("_", " ")
     detail = getattr(error, "verify_message", "")
     return f"{words}: {detail}" if detail else words
-
-
-def _mismatch(tls: ServerTls, connection: ssl.SSLObject) -> str:
-    """What the client's certificate, verified by now, lacks; empty for nothing."""
-    der = connection.getpeercert(True) if tls.clients is not ClientCertificates.NONE else None
-    if der is None:
-        return ""
-    if tls.subject_alt_names:
-        names = (connection.getpeercert() or {}).get("subjectAltName", ())
-        if not tls.subject_alt_names & {str(name[1]) for name in names}:
-            return "the client's certificate has none of the subjectAltNames asked for"
-    try:
-        if tls.key_hashes and hashlib.sha256(public_key_info(der)).digest() not in tls.key_hashes:
-            return "the client's key is not the one asked for"
-    except CertificateError as error:
-        return str(error)
-    if tls.certificate_hashes and hashlib.sha256(der).digest() not in tls.certificate_hashes:
-        return "the client's certificate is not the one asked for"
-    return ""
