@@ -91,3 +91,16 @@ class Cluster:
     rule: str = ""  # the DestinationRule that applied: namespace/name
     labels: tuple[tuple[str, str], ...] = ()  # what the subset selects by
     passed_over: tuple[PassedOver, ...] = field(default=(), compare=False)
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is asked but a balancer and time-outs."""
+        policies = (
+            *(self.hashing, self.warmup, self.outlier, self.limits, self.retry_budget),
+            *(self.connections, self.tls, self.proxy_protocol),
+        )
+        return (
+            all(policy is None for policy in policies)
+            and not self.locality_weights
+            and not any(endpoint.priority for endpoint in self.endpoints)
+        )

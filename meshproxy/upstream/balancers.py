@@ -14,6 +14,8 @@ from meshproxy.base import clock
 from meshproxy.plan.cluster import Balancer
 from meshproxy.upstream.endpoint import LiveEndpoint
 
+Weigh = Callable[[LiveEndpoint], float]
+
 
 class Picker(Protocol):
     """One cluster's choice among its healthy endpoints, of which there is at least one."""
@@ -77,10 +79,14 @@ class RoundRobin:
         return self._endpoints[position]
 
 
+def _weight(endpoint: LiveEndpoint) -> float:
+    return endpoint.weight
+
+
 class Scheduled:
     """Earliest deadline first. `load_aware`: the weight is divided by (active + 1) each time it is used."""
 
-    __slots__ = ("_heap", "_load_aware", "_now", "_sequence")
+    __slots__ = ("_heap", "_load_aware", "_now", "_sequence", "_weigh")
 
     def __init__(
         self,
@@ -88,33 +94,41 @@ class Scheduled:
         draw: Callable[[], float] = clock.draw,
         *,
         load_aware: bool = False,
+        weigh: Weigh | None = None,
     ) -> None:
         self._load_aware = load_aware
+        self._weigh = weigh or _weight
         self._now = 0.0
         # a random share of the first period keeps workers from all beginning with the heaviest endpoint
-        self._heap = [(draw() / endpoint.weight, number, endpoint) for number, endpoint in enumerate(endpoints)]
+        self._heap = [(draw() / self._weigh(endpoint), number, endpoint) for number, endpoint in enumerate(endpoints)]
         self._sequence = len(self._heap)
         heapify(self._heap)
 
     def pick(self) -> LiveEndpoint:
         deadline, _, endpoint = self._heap[0]
         self._now = deadline
-        weight = endpoint.weight / (endpoint.active + 1) if self._load_aware else endpoint.weight
+        weight = self._weigh(endpoint)
+        if self._load_aware:
+            weight /= endpoint.active + 1
         heapreplace(self._heap, (deadline + 1 / weight, self._sequence, endpoint))
         self._sequence += 1
         return endpoint
 
 
 def picker(
-    balancer: Balancer, endpoints: Sequence[LiveEndpoint], draw: Callable[[], float] = clock.draw
+    balancer: Balancer,
+    endpoints: Sequence[LiveEndpoint],
+    draw: Callable[[], float] = clock.draw,
+    *,
+    weigh: Weigh | None = None,
 ) -> Picker | None:
-    """The picker over these endpoints; None where there are none."""
+    """The picker over these endpoints; None where there are none. `weigh`: weights change while they warm up."""
     if not endpoints:
         return None
     if len(endpoints) == 1:
         return _Single(endpoints[0])
     if balancer is Balancer.RANDOM:
         return Random(endpoints, draw)
-    if len({endpoint.weight for endpoint in endpoints}) > 1:
-        return Scheduled(endpoints, draw, load_aware=balancer is Balancer.LEAST_REQUEST)
+    if weigh is not None or len({endpoint.weight for endpoint in endpoints}) > 1:
+        return Scheduled(endpoints, draw, load_aware=balancer is Balancer.LEAST_REQUEST, weigh=weigh)
     return (RoundRobin if balancer is Balancer.ROUND_ROBIN else LeastRequest)(endpoints, draw)

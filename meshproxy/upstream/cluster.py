@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.plan.cluster import Cluster
@@ -17,15 +18,17 @@ class LiveCluster:
     """Made anew when its plan changes; its endpoints are carried over."""
 
     __slots__ = ("_picker", "endpoints", "plan")
+    policed: ClassVar = False
+    """Whether it is a `PolicedCluster`, of which more is asked."""
 
     def __init__(self, plan: Cluster, endpoints: list[LiveEndpoint]) -> None:
         self.plan = plan
         self.endpoints = endpoints
         self._picker = picker(plan.balancer, [endpoint for endpoint in endpoints if endpoint.plan.healthy])
 
-    def pick(self, tried: Sequence[LiveEndpoint] = ()) -> LiveEndpoint:
+    def pick(self, tried: Sequence[LiveEndpoint] = (), key: int | None = None) -> LiveEndpoint:
         """The endpoint of the next attempt, counted as active from now on; not one of `tried` if that can be
-        helped. Raises ProxyError(NO_ENDPOINT)."""
+        helped. `key` is the request's hash, for those that ask for it. Raises ProxyError(NO_ENDPOINT)."""
         chooser = self._picker
         if chooser is None:
             raise ProxyError(Kind.NO_ENDPOINT, Side.LOCAL, self._why_none())
@@ -44,6 +47,20 @@ class LiveCluster:
         endpoint.active -= 1
         if failure is not None:
             endpoint.failures += 1
+
+    def replaced_by(self, successor: LiveCluster | None) -> None:
+        """By a reload; None: the cluster is gone."""
+        if successor is not None and successor.policed:
+            for endpoint in self.endpoints:
+                endpoint.retire_idle()
+
+    def close_idle(self, now: float) -> None:
+        """Closes connections that have been idle for longer than the cluster's idle time-out."""
+        limit = now - self.plan.idle_timeout
+        for endpoint in self.endpoints:
+            if endpoint.idle and endpoint.idle[0].idle_since < limit:
+                for connection in [each for each in endpoint.idle if each.idle_since < limit]:
+                    connection.close()
 
     def _why_none(self) -> str:
         subset = f" subset {self.plan.subset}" if self.plan.subset else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from meshproxy.base.addresses import is_ip
@@ -18,7 +18,8 @@ _MOST = 1024
 class DynamicClusters:
     """`plans` by cluster name; `reconcile` forgets the addresses of those that have changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, made: Callable[[Cluster, list[LiveEndpoint]], LiveCluster]) -> None:
+        self._made = made
         self._plans: Mapping[str, Cluster] = {}
         self._live: OrderedDict[tuple[str, str, int], LiveCluster] = OrderedDict()
 
@@ -42,7 +43,7 @@ class DynamicClusters:
         live = self._live.get(key)
         if live is None:
             endpoint = Endpoint(address=host, port=key[2])
-            live = self._live[key] = LiveCluster(replace(plan, endpoints=(endpoint,)), [LiveEndpoint(endpoint)])
+            live = self._live[key] = self._made(replace(plan, endpoints=(endpoint,)), [LiveEndpoint(endpoint)])
             if len(self._live) > _MOST:
                 _retire(self._live.popitem(last=False)[1])
         self._live.move_to_end(key)
@@ -53,5 +54,6 @@ class DynamicClusters:
 
 
 def _retire(cluster: LiveCluster) -> None:
+    cluster.replaced_by(None)
     for endpoint in cluster.endpoints:
         endpoint.retire()

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshproxy.base import clock
 from meshproxy.plan.cluster import Endpoint
+from meshproxy.upstream.outlier import Monitor
 
 if TYPE_CHECKING:
     from meshproxy.upstream.connection import UpstreamConnection
+    from meshproxy.upstream.opening import Purpose
+    from meshproxy.upstream.pool import Pool
 
 
 class LiveEndpoint:
-    """`active` counts requests in flight here; `retired` says that no configuration names it any more."""
+    """`active` counts requests in flight here; `retired` says that no configuration names it any more. `since` is when
+    it came or came back; `pools` hold the connections of a policed cluster, `idle` those of any other."""
 
     __slots__ = (
         "active",
@@ -22,11 +27,14 @@ class LiveEndpoint:
         "connections",
         "failures",
         "idle",
+        "monitor",
         "name",
         "plan",
+        "pools",
         "port",
         "requests",
         "retired",
+        "since",
         "weight",
     )
 
@@ -44,9 +52,19 @@ class LiveEndpoint:
         self.retired = False
         self.plan = plan
         self.weight = plan.weight
+        self.since = clock.monotonic()
+        self.monitor = Monitor()
+        self.pools: dict[Purpose, Pool] = {}
+
+    @property
+    def usable(self) -> bool:
+        """Ready, and not ejected."""
+        return self.plan.healthy and self.monitor.ejected_at is None
 
     def update(self, plan: Endpoint) -> None:
         """A new configuration names it too, perhaps with another weight."""
+        if plan.healthy and not self.plan.healthy:
+            self.since = clock.monotonic()
         self.plan = plan
         self.weight = plan.weight
 
@@ -62,6 +80,21 @@ class LiveEndpoint:
     def retire(self) -> None:
         """Idle connections go at once, busy ones when they are done."""
         self.retired = True
+        for connection in tuple(self.idle):
+            connection.close()
+        self.idle.clear()
+        self.retire_pools()
+
+    def retire_pools(self) -> None:
+        """No further request goes over the connections there are."""
+        for pool in self.pools.values():
+            pool.retire()
+        self.pools = {}
+
+    def retire_idle(self) -> None:
+        """The same for connections of a cluster that was not policed."""
+        for connection in tuple(self.connections):
+            connection.usable = False
         for connection in tuple(self.idle):
             connection.close()
         self.idle.clear()

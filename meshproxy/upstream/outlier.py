@@ -51,12 +51,16 @@ class Detected:
 class Detector:
     """Of one cluster; `monitors` are those of all its endpoints."""
 
-    __slots__ = ("_monitors", "ejected", "policy")
+    __slots__ = ("_monitors", "policy")
 
     def __init__(self, policy: OutlierDetection, monitors: Iterable[Monitor]) -> None:
         self.policy = policy
         self._monitors = tuple(monitors)
-        self.ejected = sum(monitor.ejected_at is not None for monitor in self._monitors)
+
+    @property
+    def ejected(self) -> int:
+        """How many are ejected, by this detector or the one before it."""
+        return sum(monitor.ejected_at is not None for monitor in self._monitors)
 
     def answered(self, monitor: Monitor, status: int, now: float) -> Detected | None:
         """The endpoint gave an answer."""
@@ -90,7 +94,6 @@ class Detector:
             ):
                 monitor.ejected_at = None
                 monitor.forgive()
-                self.ejected -= 1
                 returned.append(monitor)
         return returned
 
@@ -116,7 +119,6 @@ class Detector:
         policy = self.policy
         enforced = 100 * (self.ejected + 1) <= policy.max_ejection_percent * len(self._monitors)
         if enforced:
-            self.ejected += 1
             monitor.ejected_at = now
             monitor.ejections += 1
             if monitor.multiplier * policy.base_ejection_time < policy.max_ejection_time + policy.base_ejection_time:

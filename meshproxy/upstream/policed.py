@@ -1,0 +1,282 @@
+"""A cluster that a DestinationRule asks more of than a balancer: limits, ejections, hashing, localities, warm-up, TLS.
+
+Its endpoints keep their connections in pools of their own (`pool.py`), never in `LiveEndpoint.idle`: the plain course
+of a request finds nothing kept there, and a request to this cluster takes the longer way, where all this is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from meshproxy.base import clock
+from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.plan.cluster import Cluster
+from meshproxy.plan.limits import Limits
+from meshproxy.plan.upstream_tls import ProxyProtocol
+from meshproxy.telemetry.stats import Counter, Stats
+from meshproxy.upstream.breaker import Breaker
+from meshproxy.upstream.choosing import chooser_of
+from meshproxy.upstream.cluster import HOST_SELECTION_ATTEMPTS, LiveCluster
+from meshproxy.upstream.endpoint import LiveEndpoint
+from meshproxy.upstream.locality import Chooser
+from meshproxy.upstream.opening import ANY, Purpose
+from meshproxy.upstream.outlier import Detected, Detector
+from meshproxy.upstream.pool import Opened, Pool, PooledConnection, Ticket
+from meshproxy.upstream.tls import Contexts
+from meshproxy.wire import proxy_header
+
+_log = logging.getLogger(__name__)
+_NO_LIMITS = Limits()
+_FAILED = {
+    Kind.CONNECT_FAILURE: False,
+    Kind.CONNECT_TIMEOUT: True,
+    Kind.UPSTREAM_CLOSED: False,
+    Kind.UPSTREAM_PROTOCOL: False,
+    Kind.PER_TRY_TIMEOUT: True,
+    Kind.RESPONSE_TIMEOUT: True,
+}
+"""What counts against an endpoint that gave no answer, and whether it is a time-out."""
+_HEADERS = {ProxyProtocol.V1: proxy_header.version_1, ProxyProtocol.V2: proxy_header.version_2}
+
+
+class PolicedCluster(LiveCluster):
+    """See `LiveCluster`. `successor` takes over what is still reported to a cluster that a reload has replaced."""
+
+    __slots__ = (
+        "_chooser",
+        "_detector",
+        "_ejections",
+        "_stale",
+        "_sweeper",
+        "_warm_at",
+        "breaker",
+        "contexts",
+        "successor",
+    )
+    policed = True
+
+    def __init__(self, plan: Cluster, endpoints: list[LiveEndpoint], stats: Stats, contexts: Contexts) -> None:
+        super().__init__(plan, endpoints)
+        self.contexts = contexts
+        self.successor: PolicedCluster | None = None
+        self.breaker = Breaker(stats, plan.name, plan.limits or _NO_LIMITS, plan.retry_budget)
+        self._chooser: Chooser | None = None
+        self._stale = True
+        self._warm_at = 0.0
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._detector = None
+        if plan.outlier is not None:
+            self._detector = Detector(plan.outlier, (endpoint.monitor for endpoint in endpoints))
+            self._ejections = _Ejections(stats, plan.name)
+            self._ejections.active.set(self._detector.ejected)
+            self._schedule(asyncio.get_running_loop().time() + plan.outlier.interval)
+
+    # ---- who answers
+
+    def pick(self, tried: Sequence[LiveEndpoint] = (), key: int | None = None) -> LiveEndpoint:
+        chooser = self._current()
+        if chooser is None:
+            raise ProxyError(Kind.NO_ENDPOINT, Side.LOCAL, self._why_none())
+        endpoint = chooser.choose(key, 0)
+        if tried:
+            for again in range(1, HOST_SELECTION_ATTEMPTS + 1):
+                if endpoint not in tried:
+                    break
+                endpoint = chooser.choose(key, again)
+        endpoint.active += 1
+        endpoint.requests += 1
+        return endpoint
+
+    def _current(self) -> Chooser | None:
+        warmup = self.plan.warmup
+        if warmup is None:
+            if self._stale:
+                self._stale = False
+                self._chooser = chooser_of(self.plan, self.endpoints, None)
+            return self._chooser
+        now = clock.monotonic()
+        if self._stale or (self._warm_at and now >= self._warm_at):
+            self._stale = False
+            latest = max((each.since for each in self.endpoints), default=0.0) + warmup.duration
+            self._warm_at = latest if latest > now else 0.0
+            self._chooser = chooser_of(self.plan, self.endpoints, self._weight if self._warm_at else None)
+        return self._chooser
+
+    def _weight(self, endpoint: LiveEndpoint) -> float:
+        assert self.plan.warmup is not None
+        return endpoint.weight * self.plan.warmup.factor(clock.monotonic() - endpoint.since)
+
+    def _why_none(self) -> str:
+        ejected = sum(endpoint.monitor.ejected_at is not None for endpoint in self.endpoints)
+        words = super()._why_none()
+        return f"{words}; {ejected} of them ejected" if ejected else words
+
+    # ---- what came of it
+
+    def answered(self, endpoint: LiveEndpoint, status: int) -> None:
+        """The head of an answer is there."""
+        if self.successor is not None:
+            self.successor.answered(endpoint, status)
+        elif self._detector is not None:
+            self._judge(endpoint, self._detector.answered(endpoint.monitor, status, clock.monotonic()))
+
+    def done(self, endpoint: LiveEndpoint, failure: Kind | None) -> None:
+        super().done(endpoint, failure)
+        if failure in _FAILED:
+            self._failed(endpoint, timeout=_FAILED[failure])
+
+    def connected(self, endpoint: LiveEndpoint) -> None:
+        """A connection to it stands."""
+        if self._detector is not None:
+            self._detector.connected(endpoint.monitor)
+
+    def _failed(self, endpoint: LiveEndpoint, *, timeout: bool) -> None:
+        if self.successor is not None:
+            self.successor._failed(endpoint, timeout=timeout)
+        elif self._detector is not None:
+            detected = self._detector.failed(endpoint.monitor, clock.monotonic(), timeout=timeout)
+            self._judge(endpoint, detected)
+
+    def _judge(self, endpoint: LiveEndpoint, detected: Detected | None) -> None:
+        if detected is None:
+            return
+        reason = detected.reason.value
+        if not detected.enforced:
+            self._ejections.overflow.add()
+            return
+        self._stale = True
+        self._ejections.count(reason)
+        _log.warning("%s: %s is ejected (%s)", self.plan.name, endpoint.name, reason)
+
+    # ---- the sweep of outlier detection
+
+    def _schedule(self, when: float) -> None:
+        self._sweeper = asyncio.get_running_loop().call_at(when, self._sweep)
+
+    def _sweep(self) -> None:
+        assert self._detector is not None
+        assert self._sweeper is not None
+        self._schedule(self._sweeper.when() + self._detector.policy.interval)
+        now = clock.monotonic()
+        back = set(map(id, self._detector.sweep(now)))
+        for endpoint in [each for each in self.endpoints if id(each.monitor) in back]:
+            endpoint.since = now
+            self._stale = True
+            self._ejections.active.add(-1)
+            _log.warning("%s: %s is back", self.plan.name, endpoint.name)
+
+    def replaced_by(self, successor: LiveCluster | None) -> None:
+        """By a reload; None: the cluster is gone."""
+        sweeper, self._sweeper = self._sweeper, None
+        if sweeper is not None:
+            sweeper.cancel()
+        if self._detector is not None:
+            self._ejections.active.set(0)
+        if not isinstance(successor, PolicedCluster):
+            self._retire_pools()
+            return
+        self.successor = successor
+        if sweeper is not None and successor._sweeper is not None:
+            # reloads do not put off what is due
+            successor._schedule_no_later_than(sweeper.when())
+        if _same_connections(self.plan, successor.plan):
+            for endpoint in self.endpoints:
+                for pool in endpoint.pools.values():
+                    pool.owner = successor
+        else:
+            self._retire_pools()
+        if successor._detector is not None:
+            successor._ejections.active.set(successor._detector.ejected)
+
+    def _schedule_no_later_than(self, when: float) -> None:
+        assert self._sweeper is not None
+        if when < self._sweeper.when():
+            self._sweeper.cancel()
+            self._schedule(when)
+
+    def _retire_pools(self) -> None:
+        for endpoint in self.endpoints:
+            endpoint.retire_pools()
+
+    # ---- connections
+
+    def purpose(self, host: bytes, source: str, local: str) -> Purpose:
+        """What the connection for a request must be good for; addresses are `ip:port`, of the client's connection."""
+        plan = self.plan
+        if plan.tls is None and plan.proxy_protocol is None:
+            return ANY
+        header = b""
+        if plan.proxy_protocol is not None:
+            header = _HEADERS[plan.proxy_protocol](_parted(source), _parted(local))
+        name = plan.tls.sni or _name_of(host) if plan.tls is not None else ""
+        return Purpose(name, header)
+
+    def take(self, endpoint: LiveEndpoint, purpose: Purpose) -> PooledConnection | None:
+        """A kept connection. Raises ProxyError(OVERFLOW)."""
+        return self._pool(endpoint, purpose).take()
+
+    def wait(self, endpoint: LiveEndpoint, purpose: Purpose, opened: Opened, done: Callable[[], None]) -> Ticket:
+        """For a connection. Raises ProxyError(OVERFLOW)."""
+        return self._pool(endpoint, purpose).wait(opened, done)
+
+    def _pool(self, endpoint: LiveEndpoint, purpose: Purpose) -> Pool:
+        pool = endpoint.pools.get(purpose)
+        if pool is None:
+            pool = endpoint.pools[purpose] = Pool(self.successor or self, endpoint, purpose)
+        return pool
+
+    def close_idle(self, now: float) -> None:
+        before = now - self.plan.idle_timeout
+        for endpoint in self.endpoints:
+            for purpose, pool in tuple(endpoint.pools.items()):
+                pool.close_idle(before, now)
+                if pool.empty:
+                    del endpoint.pools[purpose]
+
+    # ---- retries
+
+    def may_retry(self) -> bool:
+        """Whether one more retry may be under way; counts a refusal."""
+        if self.breaker.may_retry(clock.monotonic()):
+            return True
+        self.breaker.retry_overflow.add()
+        return False
+
+
+class _Ejections:
+    """What outlier detection tells the metrics, by Envoy's names."""
+
+    def __init__(self, stats: Stats, cluster: str) -> None:
+        self._stats = stats
+        self._labels = (("cluster_name", cluster),)
+        self.active = stats.gauge("meshproxy_cluster_outlier_detection_ejections_active", self._labels)
+        self.overflow = self._counter("overflow")
+        self._total = self._counter("enforced_total")
+
+    def count(self, reason: str) -> None:
+        self.active.add(1)
+        self._total.add()
+        self._counter(f"enforced_{reason}").add()
+
+    def _counter(self, name: str) -> Counter:
+        suffix = "" if name.endswith("_total") else "_total"
+        return self._stats.counter(f"meshproxy_cluster_outlier_detection_ejections_{name}{suffix}", self._labels)
+
+
+def _same_connections(one: Cluster, other: Cluster) -> bool:
+    """Whether connections that were opened for one are good for the other."""
+    return (one.tls, one.proxy_protocol, one.connections) == (other.tls, other.proxy_protocol, other.connections)
+
+
+def _name_of(host: bytes) -> str:
+    """A Host without its port; nothing where it is an IP address, which has no SNI."""
+    name = host.decode("latin-1")
+    name = name.rpartition(":")[0] if name.rfind(":") > name.rfind("]") else name
+    return "" if name.startswith("[") or name.replace(".", "").isdigit() else name.lower()
+
+
+def _parted(address: str) -> tuple[str, int]:
+    ip, _, port = address.rpartition(":")
+    return ip.strip("[]"), int(port or 0)
