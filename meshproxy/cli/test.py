@@ -103,6 +103,8 @@ def _run(case: Case, snapshot: Snapshot) -> Result:
 
 def _anywhere(case: Case, snapshot: Snapshot) -> Decision:
     """On the first listener with a virtual host for it; istio-config-validator does not know of listeners."""
-    gateways = [name for listener in snapshot.listeners for name in listener.gateways]
+    gateways = [
+        name for listener in snapshot.http_listeners if listener.virtual_hosts.hosts for name in listener.gateways
+    ]
     decisions = [answer_to(snapshot, replace(case.asked, gateway=name)) for name in ("", *gateways)]
     return next((each for each in decisions if each.virtual_host is not None), decisions[0])

@@ -21,10 +21,10 @@ from meshproxy.model.reader import Message
 from meshproxy.model.resource import Resource
 from meshproxy.model.service_entry import ServiceEntry, WorkloadEntry
 from meshproxy.model.traffic_policy import PortTrafficPolicy, TrafficPolicy
-from meshproxy.model.virtual_service import VirtualService
+from meshproxy.model.virtual_service import L4MatchAttributes
 
 _FIELDS: dict[type[Message], tuple[str, ...]] = {
-    VirtualService: ("tls", "tcp"),
+    L4MatchAttributes: ("source_subnet",),
     HTTPMatchRequest: ("stat_prefix",),
     HTTPRetry: ("retry_remote_localities",),
     TrafficPolicy: ("outlier_detection", "tunnel", "proxy_protocol", "retry_budget"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from meshproxy.base.addresses import split_authority
 from meshproxy.base.errors import ProxyError
 from meshproxy.base.message import Request
 from meshproxy.plan.explain import Decision, Reply, explain
@@ -80,16 +81,27 @@ def listener_for(snapshot: Snapshot, asked: Asked) -> Listener:
     """The listener that `asked` reaches: of a Gateway with several ports the one its URL names."""
     if not asked.gateway:
         return next(each for each in snapshot.listeners if each.name == MESH)
-    found = [each for each in snapshot.listeners if asked.gateway in each.gateways]
+    found = [each for each in snapshot.listeners if asked.gateway in each.gateways and _speaks_http(each)]
     if not found:
-        known = sorted({name for each in snapshot.listeners for name in each.gateways})
+        known = sorted({name for each in snapshot.listeners if _speaks_http(each) for name in each.gateways})
         there = f"there is {', '.join(known)}" if known else "there is none"
         raise AskedError(f"no Gateway {asked.gateway} with an HTTP server is served here; {there}")
     scheme, authority, _ = asked.parts
     digits = authority.rpartition(":")[2]
     port = int(digits) if ":" in authority and digits.isascii() and digits.isdigit() else _PORTS[scheme]
     named = [each for each in found if each.server_port == port] or [each for each in found if each.port == port]
-    return (named or found)[0]
+    return _behind((named or found)[0], split_authority(authority)[0])
+
+
+def _speaks_http(listener: Listener) -> bool:
+    return listener.streams is None or any(chain.http for chain in listener.streams.chains)
+
+
+def _behind(listener: Listener, host: str) -> Listener:
+    """Of a listener of several TLS servers, the one that a client who asks for `host` by SNI gets."""
+    behind = {each.name: each for each in listener.behind}
+    chain = listener.streams.find(host, is_tls=True) if listener.streams is not None else None
+    return behind.get(chain.http, listener) if chain is not None else next(iter(behind.values()), listener)
 
 
 def answer_to(snapshot: Snapshot, asked: Asked) -> Decision:

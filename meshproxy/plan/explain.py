@@ -79,7 +79,7 @@ class Decision:
 
 def explain(snapshot: Snapshot, listener: str, request: Request) -> Decision:
     """The decision of `snapshot` about `request` on the listener of that name."""
-    found = next((each for each in snapshot.listeners if each.name == listener), None)
+    found = next((each for each in snapshot.http_listeners if each.name == listener), None)
     host, route = decide(found, request)
     if found is None or host is None:
         cause = f"there is no listener {listener}" if found is None else _why_no_host(found, request)
@@ -112,7 +112,7 @@ def decide(listener: Listener | None, request: Request) -> tuple[VirtualHost | N
 
 def failing(snapshot: Snapshot, listener: str, request: Request) -> float:
     """The share of such requests that get a 404 or 503 of ours because nothing is there: NR, NC, UH."""
-    found = next((each for each in snapshot.listeners if each.name == listener), None)
+    found = next((each for each in snapshot.http_listeners if each.name == listener), None)
     _, route = decide(found, request)
     if route is None:
         return 1.0

@@ -80,7 +80,7 @@ def _key(origin: Origin | None) -> _Key:
 
 
 def _routes(snapshot: Snapshot) -> Iterator[Route]:
-    for listener in snapshot.listeners:
+    for listener in snapshot.http_listeners:
         for host in listener.virtual_hosts.hosts:
             yield from host.routes.routes
 
