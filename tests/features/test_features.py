@@ -26,6 +26,7 @@ from support.scripted import Scripted
 from support.wait import eventually
 
 HERE = Path(__file__).parent
+AT_ONCE = 3
 
 
 class Feature:
@@ -96,7 +97,7 @@ def every_case() -> list[Any]:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[dict[str, Feature]]:
-    """The features in use: cases come folder by folder, so one at a time."""
+    """The features in use: cases come folder by folder, so few at a time."""
     running: dict[str, Feature] = {}
     yield running
     for feature in running.values():
@@ -106,8 +107,8 @@ def served() -> Iterator[dict[str, Feature]]:
 @pytest.mark.parametrize(("name", "case"), every_case())
 def test_feature(served: dict[str, Feature], name: str, case: dict[str, Any]) -> None:
     if name not in served:
-        while served:
-            served.popitem()[1].stop()
+        if len(served) == AT_ONCE:
+            served.pop(next(iter(served))).stop()
         served[name] = Feature(name)
     feature = served[name]
     if "repeat" in case:

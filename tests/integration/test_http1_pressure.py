@@ -24,11 +24,10 @@ BOUND = 24 * MIB
 def bounded_memory(fleet: Fleet) -> Iterator[None]:
     """The subject's resident memory grows by less than `BOUND` while inside."""
     process = psutil.Process(fleet.subject.pid)
-    everyone = [process, *process.children(recursive=True)]
-    before = sum(one.memory_info().rss for one in everyone)
+    before = process.memory_info().rss
     yield
-    after = sum(one.memory_info().rss for one in everyone)
-    assert after - before < BOUND, f"grew by {(after - before) // MIB} MiB"
+    grown = process.memory_info().rss - before
+    assert grown < BOUND, f"grew by {grown // MIB} MiB"
 
 
 def send_until_stuck(sock: socket.socket, limit: int) -> int:

@@ -498,7 +498,7 @@ def test_many_failing_requests_leave_nothing_behind(upstream: Service) -> None:
     with upstream.connect() as client:
         client.get(upstream.host)
         before = process.num_fds()
-        for _ in range(50):
+        for _ in range(300):
             assert client.get(upstream.host).status == 503
         eventually(lambda: process.num_fds() <= before + 2, "file descriptors are given back")
 

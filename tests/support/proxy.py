@@ -123,13 +123,19 @@ def flags_of(entry: Mapping[str, Any]) -> str:
 class Proxy:
     """`meshproxy run` on `config`: YAML text, file name → YAML text, or a sequence of documents."""
 
-    def __init__(self, config: Config, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "meshproxy"),
+    ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="meshproxy-test-"))
         self.config = self.directory / "config"
         self.config.mkdir()
         self.write(config)
         self.log = AccessLog(self.directory / "access.log")
-        command = [sys.executable, "-m", "meshproxy", "run", "-f", str(self.config)]
+        command = [sys.executable, *program, "run", "-f", str(self.config)]
         if "--listen" not in arguments:
             command += ["--listen", "127.0.0.1:0"]
         command += ["--admin", "127.0.0.1:0", "--access-log", str(self.log.path), "--access-log-format", "json"]
