@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields, is_dataclass
+from enum import Enum
 
 from meshproxy.admin.decision_json import NOBODY, Live, address, governing, percent, rewritten
 from meshproxy.base.origin import Origin
 from meshproxy.base.units import duration_text
-from meshproxy.plan.cluster import Cluster, Endpoint
+from meshproxy.control.live import LiveRow
+from meshproxy.plan.cluster import Cluster, Endpoint, Resolution
 from meshproxy.plan.explain import Decision, Rung, Target
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.header_ops import HeaderOps, Template
@@ -138,8 +141,18 @@ class Ladder:
             yield "selects", (_pairs(cluster.labels),)
         shown = [self._endpoint(cluster.name, each) for each in cluster.endpoints[:_MOST_ENDPOINTS]]
         more = len(cluster.endpoints) - len(shown)
-        yield "endpoints", (*shown, *([f"and {more} more"] if more else ())) or ("none",)
-        yield "balancer", (cluster.balancer.value,)
+        if cluster.resolution is not Resolution.STATIC:
+            shown += self._resolved(cluster)
+        none = "whoever is asked for" if cluster.resolution is Resolution.DYNAMIC else "none"
+        yield "endpoints", (*shown, *([f"and {more} more"] if more else ())) or (none,)
+        yield "balancer", (policy_text(cluster.hashing) if cluster.hashing is not None else cluster.balancer.value,)
+        yield from ((label, (words,)) for label, words in cluster_policies(cluster))
+
+    def _resolved(self, cluster: Cluster) -> list[str]:
+        """The addresses that names were found to have."""
+        known = {address(each) for each in cluster.endpoints}
+        found = [row for (name, at), row in self._live.items() if name == cluster.name and at and at not in known]
+        return [f"{row.address}  {_state(row)}" for row in found]
 
     def _endpoint(self, cluster: str, endpoint: Endpoint) -> str:
         name = address(endpoint)
@@ -148,11 +161,55 @@ class Ladder:
             parts.append(f"weight {endpoint.weight}")
         row = self._live.get((cluster, name))
         if row is not None:
-            counts = f"{row.active} active, {row.requests} requests, {row.failures} failed"
-            parts.append(f"{'healthy' if row.healthy else 'unhealthy'}, {counts}")
+            parts.append(_state(row))
         elif not endpoint.healthy:
             parts.append("not ready")
         return "  ".join(filter(None, parts))
+
+
+def _state(row: LiveRow) -> str:
+    """How one endpoint is doing; what is only sometimes the case, where it is."""
+    values = asdict(row)
+    counts = f"{row.active} active, {row.requests} requests, {row.failures} failed"
+    more = "".join(
+        f", {name.replace('_', ' ')} {value}" for name, value in values.items() if name not in _SAID and value
+    )
+    return f"{'healthy' if row.healthy else 'unhealthy'}, {counts}{more}"
+
+
+_SAID = frozenset("cluster balancer address weight healthy active requests failures connections".split())
+
+
+def cluster_policies(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    """What else a cluster does, where it does."""
+    policies = {
+        "resolution": cluster.resolution.value if cluster.resolution is not Resolution.STATIC else None,
+        "warmup": cluster.warmup,
+        "outliers": cluster.outlier,
+        "limits": cluster.limits,
+        "retry budget": cluster.retry_budget,
+        "connections": cluster.connections,
+        "tls": cluster.tls,
+        "PROXY": cluster.proxy_protocol,
+        "tunnel": cluster.tunnel,
+    }
+    yield from ((label, policy_text(policy)) for label, policy in policies.items() if policy is not None)
+    if cluster.locality_weights:
+        yield "localities", ", ".join(f"{weight}% {name or 'others'}" for name, weight in cluster.locality_weights)
+
+
+def policy_text(policy: object) -> str:
+    """A policy's kind, and those of its values that are not the usual ones."""
+    if isinstance(policy, Enum):
+        return str(policy.value)
+    if not is_dataclass(policy) or isinstance(policy, type):
+        return str(policy)
+    values = [
+        f"{field.name.replace('_', ' ')} {policy_text(getattr(policy, field.name))}"
+        for field in fields(policy)
+        if getattr(policy, field.name) != field.default
+    ]
+    return ", ".join(values) or type(policy).__name__
 
 
 def render_text(decision: Decision, *, color: bool = False, live: Live = NOBODY) -> str:
@@ -173,6 +230,8 @@ def _policies(route: Route, decision: Decision) -> Iterator[tuple[str, Iterable[
     if route.rewrite is not None:
         path, authority = rewritten(route.rewrite, decision)
         yield "rewritten to", (f"{authority}{path}",)
+    if route.hashes:
+        yield "hashes", (f"{type(each).__name__} {policy_text(each)}" for each in route.hashes)
     if route.cors is not None:
         yield "cors", ("answers preflights" if route.cors.origins else "allows no origin",)
     if route.request_headers is not None:

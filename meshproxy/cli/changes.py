@@ -60,6 +60,10 @@ class _Sides:
     removed: str
 
     @property
+    def schemes(self) -> tuple[bytes, ...]:
+        return (self.listener.scheme,) if self.listener.is_gateway else (b"http", b"https")
+
+    @property
     def theirs(self) -> Sequence[Route]:
         return self.opposite.routes.routes if self.opposite is not None else ()
 
@@ -87,8 +91,8 @@ _Told = tuple[Change, tuple[object, ...]]
 
 
 def _sides(here: Snapshot, there: Snapshot, added: str, removed: str) -> Iterator[_Sides]:
-    listeners = {listener.name: listener for listener in there.listeners}
-    for listener in here.listeners:
+    listeners = {listener.name: listener for listener in there.http_listeners}
+    for listener in here.http_listeners:
         other = listeners.get(listener.name)
         for host in listener.virtual_hosts.hosts:
             authority = _authority(host)
@@ -109,7 +113,7 @@ def _alone(sides: list[_Sides]) -> Iterator[_Told]:
     for each in sides:
         twins = _Twins(each.theirs)
         for route in each.host.routes.routes:
-            request = witness(each.host, route, each.authority, refused=each.same)
+            request = witness(each.host, route, each.authority, schemes=each.schemes, refused=each.same)
             if request is not None:
                 taker, found = each.differences(request)
                 yield _told(each, route, twins.of(route), taker, request, found)
@@ -121,7 +125,7 @@ def _between(sides: list[_Sides]) -> Iterator[_Told]:
         twins = _Twins(each.host.routes.routes)
         for suspect in each.suspects():
             for route in each.host.routes.routes:
-                request = witness(each.host, route, each.authority, also=suspect)
+                request = witness(each.host, route, each.authority, schemes=each.schemes, also=suspect)
                 taker, found = each.differences(request) if request is not None else (None, {})
                 if request is not None and found and taker is suspect:
                     yield _told(each, suspect, twins.of(suspect), route, request, found, from_there=True)

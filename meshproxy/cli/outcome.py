@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshproxy.admin.decision_json import address, percent, rewritten
-from meshproxy.admin.decision_text import fault_lines, operation_lines, retry_line
+from meshproxy.admin.decision_text import cluster_policies, fault_lines, operation_lines, policy_text, retry_line
 from meshproxy.base.units import duration_text
 from meshproxy.plan.explain import Decision, Target
 from meshproxy.plan.rewrite import DirectResponse
@@ -71,6 +71,8 @@ def _cluster(target: Target) -> Iterator[tuple[str, str]]:
     )
     yield f"endpoints{_OF}{_name(target)}", ", ".join(usable) or "none"
     yield f"balancer{_OF}{_name(target)}", cluster.balancer.value
+    yield f"policies{_OF}{_name(target)}", "; ".join(f"{label} {words}" for label, words in cluster_policies(cluster))
+    yield f"hashing{_OF}{_name(target)}", policy_text(cluster.hashing) if cluster.hashing is not None else ""
     yield f"connect timeout{_OF}{_name(target)}", duration_text(cluster.connect_timeout)
 
 
@@ -81,6 +83,7 @@ def _policies(route: Route, decision: Decision) -> Iterator[tuple[str, str]]:
     yield "rewritten to", "".join(reversed(rewritten(route.rewrite, decision))) if route.rewrite is not None else ""
     yield "request", ", ".join(operation_lines(route.request_headers)) if route.request_headers is not None else ""
     yield "response", ", ".join(operation_lines(route.response_headers)) if route.response_headers is not None else ""
+    yield "hashes", ", ".join(map(policy_text, route.hashes))
     yield "cors", str(route.cors) if route.cors is not None else ""
     yield (
         "mirrors",

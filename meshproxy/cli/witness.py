@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re._constants as sre  # type: ignore[import-not-found]
 import re._parser as sre_parser  # type: ignore[import-not-found]
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -62,6 +62,7 @@ def witness(
     route: Route,
     authority: bytes,
     *,
+    schemes: Sequence[bytes] = (b"http", b"https"),
     also: Route | None = None,
     refused: Callable[[Request], tuple[bool, Route | None]] = lambda _: (False, None),
 ) -> Request | None:
@@ -75,7 +76,7 @@ def witness(
         if not open_demands:
             return None
         demands = open_demands.pop()
-        request = _made(demands, authority)
+        request = _made(demands, authority, schemes)
         if request is None:
             continue
         taker = host.routes.find(request)
@@ -94,14 +95,14 @@ def _asked(route: Route) -> Iterator[_Asked]:
     yield from route.conditions
 
 
-def _made(demands: _Demands, authority: bytes) -> Request | None:
+def _made(demands: _Demands, authority: bytes, schemes: Sequence[bytes]) -> Request | None:
     """A request that meets all demands, each subject for itself; None where none is found."""
     by_subject: dict[Subject, list[tuple[_Asked, bool]]] = {}
     for each, holds in demands:
         by_subject.setdefault(_subject(each), []).append((each, holds))
-    parts = _Parts(authority=authority)
+    parts = _Parts(authority=authority, scheme=schemes[0])
     for subject, own in by_subject.items():
-        tried = (parts.having(subject, value) for value in _candidates(subject, own, authority))
+        tried = (parts.having(subject, value) for value in _candidates(subject, own, parts, schemes))
         fitting = next((p for p in tried if all(each.holds(p.request()) is holds for each, holds in own)), None)
         if fitting is None:
             return None
@@ -152,15 +153,17 @@ def _subject(each: _Asked) -> Subject:
     return "path", b""
 
 
-def _candidates(subject: Subject, own: Iterable[tuple[_Asked, bool]], authority: bytes) -> Iterator[bytes | None]:
+def _candidates(
+    subject: Subject, own: Iterable[tuple[_Asked, bool]], parts: _Parts, schemes: Sequence[bytes]
+) -> Iterator[bytes | None]:
     """Values worth a try, the plainest first."""
     kind, _ = subject
     matches: list[ValueMatch] = [each.match for each, _ in own]  # type: ignore[union-attr]
     if kind == "authority":
-        yield authority
+        yield parts.authority
         return
     if kind == "scheme":
-        yield from (b"http", b"https")
+        yield from schemes
         return
     if kind == "method":
         yield from _METHODS

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from meshproxy.base.message import Request
 from meshproxy.base.origin import Origin
-from meshproxy.plan.cluster import Cluster
+from meshproxy.plan.cluster import Cluster, Resolution
 from meshproxy.plan.fault import MILLION
 from meshproxy.plan.listener import Listener, scheme_of
 from meshproxy.plan.rewrite import DirectResponse, Redirect, location
@@ -104,7 +104,9 @@ def decide(listener: Listener | None, request: Request) -> tuple[VirtualHost | N
     """Virtual host and route, as an exchange finds them."""
     if listener is None or request.path == b"*":
         return None, None
-    if request.managed and not listener.is_gateway:
+    if listener.is_gateway:
+        request.scheme = listener.scheme
+    elif request.managed:
         request.scheme = scheme_of(request)
     host = listener.virtual_hosts.find(request.host)
     return host, host.routes.find(request) if host is not None else None
@@ -197,7 +199,9 @@ def _meant(asked: str, names: list[str]) -> str:
 
 
 def _usable(cluster: Cluster | None) -> bool:
-    return cluster is not None and any(endpoint.healthy for endpoint in cluster.endpoints)
+    if cluster is None or cluster.resolution is Resolution.DYNAMIC:
+        return cluster is not None
+    return any(endpoint.healthy or cluster.panic_threshold for endpoint in cluster.endpoints)
 
 
 def _target(to: Destination | Mirror, clusters: Mapping[str, Cluster]) -> Target:
