@@ -15,14 +15,15 @@ from meshproxy.base.headers import MANAGED_RESPONSE, WATCHED_RESPONSE, Fields
 from meshproxy.base.message import CHUNKED, Response
 from meshproxy.wire.http1_framing import (
     FRAMING,
-    MAX_CHUNK_LINE,
     MAX_FIELDS,
     MAX_HEAD,
     RAW_THRESHOLD,
+    ChunkLines,
     FieldNames,
     check_trailers,
     is_chunked,
     nominated,
+    size_of,
 )
 
 _NAMES = FieldNames(FRAMING | MANAGED_RESPONSE | WATCHED_RESPONSE)
@@ -55,7 +56,7 @@ class ResponseReader:
         self._size = 0  # bytes fed since the head began
         self._is_1_1 = False  # the status line of this response says HTTP/1.1
         self._pairs: Fields = []
-        self._chunks = 0
+        self._chunk_lines = ChunkLines()
         self._parser: Any = httptools.HttpResponseParser(self)
 
     def close(self) -> None:
@@ -89,14 +90,13 @@ class ResponseReader:
         if not self._expecting:
             self._feed_unasked(data)
             return
-        taken = 0
+        before = -1  # no head yet
         if self.response is None:
             if not self._size:
                 self._is_1_1 = data.startswith(b"HTTP/1.1 ")
             self._size += len(data)
         else:
-            taken = sum(map(len, self.response.body))
-        self._chunks = 0
+            before = self._received(self.response)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -109,7 +109,7 @@ class ResponseReader:
                 raise _fault(str(error)) from None
             self.reusable = False  # the answer itself was whole; what came behind it reaches no one
         if self._expecting:
-            self._watch(len(data), taken)
+            self._watch(data, before)
         elif data.endswith(b"\n") and self._has_blank_lines_behind(data):
             self.reusable = False
 
@@ -138,23 +138,29 @@ class ResponseReader:
         self._expecting = False
         return data
 
-    def _watch(self, size: int, taken: int) -> None:
-        """A long body leaves the parser; endless heads and chunk lines are refused."""
+    def _watch(self, data: bytes, before: int) -> None:
+        """A long body leaves the parser, in the read of its head: later, nobody knows here how much of it has been
+        taken away. Endless heads and chunk lines are refused."""
         response = self.response
         if response is None:
             if self._size > MAX_HEAD:
                 raise _fault("the response head is larger than 60 KiB")
             return
-        received = sum(map(len, response.body))
         if response.content_length > 0:
-            missing = response.content_length - received
-            if taken == 0 and missing > RAW_THRESHOLD:
+            missing = response.content_length - sum(map(len, response.body))
+            if before < 0 and missing > RAW_THRESHOLD:
                 self._raw = missing
                 self._parser = None
-        elif not self._until_eof and size - (received - taken) - 20 * self._chunks > MAX_CHUNK_LINE + (
-            0 if taken else MAX_HEAD
-        ):
-            raise _fault("a chunk line longer than 4 KiB")
+        elif before < 0:
+            self._chunk_lines = ChunkLines()
+        elif not self._until_eof:
+            check_trailers(self._pairs, Side.UPSTREAM)
+            if self._chunk_lines.excessive(len(data), self._received(response) - before):
+                raise _fault("a chunk line longer than 4 KiB")
+
+    def _received(self, response: Response) -> int:
+        """Bytes of its body, and of its trailers, that are here."""
+        return sum(map(len, response.body)) + size_of(self._pairs)
 
     def eof(self) -> None:
         """The upstream has closed. Completes a body that ends so; raises where an answer is cut short."""
@@ -180,7 +186,7 @@ class ResponseReader:
         pairs, self._pairs = self._pairs, []
         if not self._expecting:
             return
-        if len(pairs) > MAX_FIELDS or (self._size > MAX_HEAD and _size_of(pairs) > MAX_HEAD):
+        if len(pairs) > MAX_FIELDS or (self._size > MAX_HEAD and size_of(pairs) > MAX_HEAD):
             raise _fault(f"the response head is larger than 60 KiB or has more than {MAX_FIELDS} fields")
         parser = self._parser
         status: int = parser.get_status_code()
@@ -268,7 +274,7 @@ class ResponseReader:
             response.body.append(data)
 
     def on_chunk_header(self) -> None:
-        self._chunks += 1
+        self._chunk_lines.headers += 1
 
     def on_message_complete(self) -> None:
         response = self.response
@@ -279,10 +285,6 @@ class ResponseReader:
             check_trailers(response.trailers, Side.UPSTREAM)
         response.complete = True
         self._expecting = False
-
-
-def _size_of(fields: Fields) -> int:
-    return sum([len(name) + len(value) + 4 for name, value in fields])
 
 
 def request_head(method: bytes, target: bytes, host: bytes, fields: Fields, tail: bytes) -> bytes:

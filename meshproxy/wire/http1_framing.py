@@ -74,6 +74,28 @@ class FieldNames(dict[bytes, bytes | None]):
         return fields, special
 
 
+class ChunkLines:
+    """What a chunked body spends on its framing: endless chunk lines must not hide between the chunks."""
+
+    __slots__ = ("headers", "spent")
+
+    def __init__(self) -> None:
+        self.headers = 0  # chunk headers in this read
+        self.spent = 0  # bytes since the last payload, or in this read
+
+    def excessive(self, size: int, payload: int) -> bool:
+        """`size` bytes of the body were read, `payload` of them data and trailers; whether the rest is too much."""
+        lines = max(0, size - payload - 20 * self.headers)
+        self.headers = 0
+        self.spent = lines if payload > 0 else self.spent + lines
+        return self.spent > MAX_CHUNK_LINE
+
+
+def size_of(fields: Fields) -> int:
+    """Bytes of the fields as lines."""
+    return sum([len(name) + len(value) + 4 for name, value in fields])
+
+
 def chunk(parts: list[bytes]) -> list[bytes]:
     """The parts as one chunk, to be written in a row. Empty parts make no chunk: it would end the body."""
     size = sum(map(len, parts))

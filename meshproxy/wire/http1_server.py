@@ -22,14 +22,15 @@ from meshproxy.base.message import CHUNKED, Request
 from meshproxy.wire.http1_framing import (
     FRAMING,
     HOST_LETTERS,
-    MAX_CHUNK_LINE,
     MAX_FIELDS,
     MAX_HEAD,
     RAW_THRESHOLD,
+    ChunkLines,
     FieldNames,
     check_trailers,
     is_chunked,
     nominated,
+    size_of,
     valid_host,
 )
 from meshproxy.wire.target import split_target
@@ -66,7 +67,7 @@ class RequestReader:
         self._pairs: Fields = []
         self._head_size = 0
         self._priming = False
-        self._chunks = 0
+        self._chunk_lines = ChunkLines()
         self._size = 0  # of this feed
         self._completed = False  # a message has ended in this feed
         self._heads = 0  # that were completed in this feed
@@ -123,7 +124,7 @@ class RequestReader:
         if data[end - 8 : end - 3] != b"HTTP/" and (b" RTSP/" in data or b" ICE/" in data):
             self._refuse_other_protocols(data)
         current = self._current
-        before = sum(map(len, current.body)) if current is not None else 0
+        before = self._received(current) if current is not None else 0
         self._completed = False
         self._heads = 0
         try:
@@ -133,41 +134,47 @@ class RequestReader:
         except httptools.HttpParserError as error:
             self._explain(error, data)
         receiving = self._current
-        if receiving is not None and receiving.content_length > 0:
-            self._watch_body(receiving, before if current is receiving else 0)
+        if receiving is not None and receiving is not current and receiving.content_length > 0:
+            self._watch_body(receiving)
         chunked = receiving or self._ended
         if chunked is not None and chunked.content_length == CHUNKED:
             self._ended = None
-            self._watch_chunks(data, chunked, before if current is chunked else 0, self._heads)
+            if self._heads == (current is not chunked) and (current is None or current is chunked):
+                self._watch_chunks(data, chunked, before)
         if receiving is None and (not self._completed or self._url or self._pairs):
             self._watch_head(size)
 
     def _watch_head(self, size: int) -> None:
-        """A head has begun; it must not go on for ever."""
+        """A head has begun; it must not go on for ever. What came before it in the same read is not of it."""
         self.mid_head = True
-        self._head_size += size
+        self._head_size += len(self._url) + size_of(self._pairs) if self._completed else size
         if self._head_size > MAX_HEAD:
             kind = Kind.HEADERS_TOO_LARGE if self._pairs else Kind.URI_TOO_LONG
             raise _fault(kind, "the request head is larger than 60 KiB")
 
-    def _watch_body(self, request: Request, before: int) -> None:
-        """A long body of known length leaves the parser."""
+    def _watch_body(self, request: Request) -> None:
+        """A long body of known length leaves the parser. Asked in the read of its head: later, nobody knows here how
+        much of it has been taken away."""
         missing = request.content_length - sum(map(len, request.body))
-        if request.content_length > 0 and before == 0 and missing > RAW_THRESHOLD and self._parser is not None:
+        if missing > RAW_THRESHOLD and self._parser is not None:
             self._raw = missing
             self._parser = None
 
-    def _watch_chunks(self, data: bytes, request: Request, before: int, heads: int) -> None:
-        """Endless chunk lines must not hide between the chunks. Counted where at most one head was in the read."""
-        head = data.find(b"\r\n\r\n") + 4 if heads else 0
-        payload = (
-            sum(map(len, request.body)) - before + sum([len(name) + len(value) for name, value in request.trailers])
-        )
-        lines = len(data) - head - payload - 20 * self._chunks
-        self._chunks = 0
-        if heads <= 1 and lines > MAX_CHUNK_LINE:
+    def _watch_chunks(self, data: bytes, request: Request, before: int) -> None:
+        """Counted where nothing but this request was in the read."""
+        if not request.complete:
+            check_trailers(self._pairs, Side.DOWNSTREAM)
+        head = 0
+        if self._heads:
+            head = data.find(b"\r\n\r\n") + 4
+            self._chunk_lines.spent = 0
+        if self._chunk_lines.excessive(len(data) - head, self._received(request) - before):
             request.complete = False
             raise _fault(Kind.BAD_REQUEST, "a chunk line longer than 4 KiB")
+
+    def _received(self, request: Request) -> int:
+        """Bytes of its body, and of its trailers, that are here."""
+        return sum(map(len, request.body)) + size_of(request.trailers if request.complete else self._pairs)
 
     def _refuse_other_protocols(self, data: bytes) -> None:
         """httptools takes RTSP and ICE for HTTP. Only a request line is looked at: one at the start of a message."""
@@ -319,7 +326,7 @@ class RequestReader:
         self._current.body.append(data)
 
     def on_chunk_header(self) -> None:
-        self._chunks += 1
+        self._chunk_lines.headers += 1
 
     def on_message_complete(self) -> None:
         request = self._current
@@ -339,8 +346,7 @@ def _check_head(url: bytes, pairs: Fields) -> None:
     """Raises where the head is too large; it may have come with a body or further heads in one read."""
     if len(url) > MAX_HEAD:
         raise _fault(Kind.URI_TOO_LONG, "the request line is larger than 60 KiB")
-    size = sum([len(name) + len(value) + 4 for name, value in pairs])
-    if len(pairs) > MAX_FIELDS or len(url) + size > MAX_HEAD:
+    if len(pairs) > MAX_FIELDS or len(url) + size_of(pairs) > MAX_HEAD:
         cause = f"the request head is larger than 60 KiB or has more than {MAX_FIELDS} fields"
         raise _fault(Kind.HEADERS_TOO_LARGE, cause)
 
