@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from meshproxy.upstream.locality import Levels, Localities, effective_weight, loads
 
-COUNTS = st.lists(st.integers(1, 50).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))), min_size=1)
+COUNTS = st.lists(
+    st.integers(1, 50).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))), min_size=1
+)
 
 
 def shares(levels, panic=0):
