@@ -118,12 +118,12 @@ class Response:
         "watched",
     )
 
-    def __init__(self, status: int, fields: Fields) -> None:
+    def __init__(self, status: int, fields: Fields, date: bytes | None = None) -> None:
         self.status = status
         self.fields = fields
         self.content_length = 0
         self.announced_length: int | None = None
-        self.date: bytes | None = None
+        self.date = date
         self.watched: dict[bytes, bytes] = NO_WATCHED
         self.upgrade: bytes | None = None
         self.body: list[bytes] = []

@@ -43,7 +43,7 @@ class Attempting(ExchangeRecord):
     """The part of an exchange that deals with its cluster. Class defaults are what a plain request never reads."""
 
     _cluster: LiveCluster
-    _target: bytes
+    _target: bytes  # this and the next: unless the request is plain
     _host: bytes
     _dial: Dial | None = None
     _timeout: float | None = None  # of the whole exchange, and its alarm
@@ -51,9 +51,7 @@ class Attempting(ExchangeRecord):
     _try_timeout: float | None = None
     _try_alarm: Alarm | None = None
     _replay: list[bytes] | None = None  # what has gone up of the body, while it can be sent again
-    _request_sent = False
     _service_began = 0.0
-    _reused = False  # the attempt under way is on a kept connection
 
     # ---- coroutines, driven by hand
 
@@ -102,7 +100,6 @@ class Attempting(ExchangeRecord):
         if connection is None:
             return False
         self.attempts = 1
-        self._reused = True
         self._send_request(connection)
         self._waits = HEAD
         return True
@@ -141,7 +138,6 @@ class Attempting(ExchangeRecord):
             if endpoint is None:
                 endpoint = self._picked = self.endpoint = self._cluster.pick(tried)
             connection = None if fresh or self.request.upgrade is not None else self._kept(endpoint)
-            self._reused = connection is not None
             if connection is None:
                 connection = await self._connect(endpoint)
             self._send_request(connection)
@@ -157,7 +153,9 @@ class Attempting(ExchangeRecord):
         """A kept connection was closed by the upstream before a byte of its answer came: it may never have seen the
         request. The attempt is given back."""
         connection = self.connection
-        if not self._reused or error.kind is not Kind.UPSTREAM_CLOSED or connection is None or connection.reader.begun:
+        if error.kind is not Kind.UPSTREAM_CLOSED or connection is None:
+            return False
+        if connection.served == 1 or connection.reader.begun:
             return False
         if self.request.method not in IDEMPOTENT or not self._can_replay():
             return False
@@ -179,7 +177,7 @@ class Attempting(ExchangeRecord):
 
     def _can_replay(self) -> bool:
         """Whether the request can be sent once more from its beginning."""
-        return not self._request_sent or not self.request.content_length or self._replay is not None
+        return not self._service_began or not self.request.content_length or self._replay is not None
 
     def _kept(self, endpoint: LiveEndpoint) -> UpstreamConnection | None:
         """A kept connection of this endpoint. For what must not be sent twice, one on which nothing has happened."""
@@ -226,24 +224,22 @@ class Attempting(ExchangeRecord):
 
     def _send_request(self, connection: UpstreamConnection) -> None:
         request = self.request
+        self.connection = connection
+        self._service_began = clock.monotonic()
+        connection.begin(self, request.method, request.upgrade)
+        if self._plain:
+            tail = b"x-envoy-attempt-count: %d\r\n" % self.attempts
+            head = request_head(request.method, request.target, request.host, self.upstream_fields, tail)
+            connection.transport.write(head)
+            return
         if self.attempts > 1 and self._replay:
             request.body = self._replay + request.body
             self.bytes_received -= sum(map(len, self._replay))
             self._replay = []
-        self.connection = connection
-        self._request_sent = True
-        self._service_began = clock.monotonic()
-        connection.begin(self, request.method, request.upgrade)
-        if request.plain and self.attempts == 1 and self._timeout is None:
-            tail = b"x-envoy-attempt-count: 1\r\n"
-        else:
-            tail = forwarding.request_tail(request, self.attempts, self._timeout)
+        tail = forwarding.request_tail(request, self.attempts, self._timeout)
         head = request_head(request.method, self._target, self._host, self.upstream_fields, tail)
-        if not request.content_length:
-            connection.transport.write(head)
-        else:
-            self._send_body(connection, head)
-        if self._try_timeout is not None and request.complete:
+        self._send_body(connection, head)
+        if request.complete:
             self._arm_try_timeout()
 
     def _send_body(self, connection: UpstreamConnection, head: bytes = b"") -> None:

@@ -57,7 +57,7 @@ class Exchange(Attempting):
             self._fail(error)
 
     def _find_route(self) -> Route:
-        request, listener = self.request, self._listener
+        request, listener = self.request, self._live.listeners.get(self._listener)
         if listener is not None and request.path != b"*":
             if request.managed and not listener.is_gateway:
                 request.scheme = scheme_of(request)
@@ -78,6 +78,9 @@ class Exchange(Attempting):
             raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {name}")
         self._cluster = cluster
         self.upstream_fields = client.forwarded(request, client)
+        if route.plain and request.plain:
+            self._plain = True
+            return destination
         self._target, self._host = request.target, request.host
         if request.content_length and (request.method in IDEMPOTENT or retries.needs_replay(route.retry)):
             self._replay = []
@@ -252,18 +255,14 @@ class Exchange(Attempting):
         return heads.applied(fields, (own, route.response_headers), self._value)
 
     def _write_head(self, response: Response, fields: Fields) -> None:
-        request, client = self.request, self.client
-        length = response.content_length
-        if self._context.draining or not request.complete or length == CHUNKED:
-            self._reconsider_keeping(response)
-        if client.blocked and self.connection is not None:
-            self.connection.pause_reading(True)
-        if self._context.explain is not None:
-            fields = self._context.explain(request, client.remote_ip, self.listener_name, self._live.snapshot, fields)
+        request, client, context, length = self.request, self.client, self._context, response.content_length
+        plain = request.plain and self.keep and length > 0
+        if not plain or client.blocked or context.draining or context.explain is not None:
+            fields = self._reconsider(response, fields)
+            plain = plain and self.keep
         self.status = response.status
         self.response_fields = fields
-        self._begun = True
-        if length > 0 and request.plain and self.keep:
+        if plain:
             framing = b"Content-Length: %d\r\n" % length
         else:
             framing = heads.response_framing(request, response, keep=self.keep)
@@ -275,13 +274,19 @@ class Exchange(Attempting):
             head += body
         client.transport.write(head)
 
-    def _reconsider_keeping(self, response: Response) -> None:
-        """Whether the connection can be kept behind this response after all."""
-        request = self.request
+    def _reconsider(self, response: Response, fields: Fields) -> Fields:
+        """What is seldom so: whether the connection can be kept behind this response after all, whether the
+        client keeps up, whether somebody wants an explanation."""
+        request, client, context = self.request, self.client, self._context
         unsure = not request.complete and request.expects_continue and not self._interim_sent  # will the body come?
         unframed = response.content_length == CHUNKED and request.version == b"HTTP/1.0"
-        if self._context.draining or unsure or unframed:
+        if context.draining or unsure or unframed:
             self.keep = False
+        if client.blocked and self.connection is not None:
+            self.connection.pause_reading(True)
+        if context.explain is None:
+            return fields
+        return context.explain(request, client.remote_ip, self.listener_name, self._live.snapshot, fields)
 
     def _relay(self, response: Response) -> None:
         """Passes on what has arrived of the response's body, and its end."""
@@ -301,7 +306,7 @@ class Exchange(Attempting):
         reader = self.connection.reader
         interim, reader.informational = reader.informational, []
         for head in interim:
-            if self.request.version == b"HTTP/1.1" and not self._begun:
+            if self.request.version == b"HTTP/1.1" and not self.status:
                 self._interim_sent = True
                 self.client.transport.write(response_head(head.status, head.fields, b""))
 
@@ -344,7 +349,7 @@ class Exchange(Attempting):
         reply = reply_to(error, retried=self.attempts > 1)
         if error.kind in (Kind.CONNECT_FAILURE, Kind.CONNECT_TIMEOUT):
             self.transport_failure = error.cause
-        if not self._begun and error.kind is not Kind.DOWNSTREAM_CLOSED:
+        if not self.status and error.kind is not Kind.DOWNSTREAM_CLOSED:
             self._reply(reply)
             return
         self.keep = False
@@ -359,22 +364,21 @@ class Exchange(Attempting):
         """Gives back what was taken, tells who counts, and lets the connection go on."""
         self._waits = NOTHING
         now = clock.monotonic()
-        context, request, connection, picked = self._context, self.request, self.connection, self._picked
+        context, connection, picked, route = self._context, self.connection, self._picked, self.route
         if self._alarmed:
             self._cancel_alarms()
+        self.duration = now - self._start
         if connection is not None:
+            self.connection = None
             if context.access_log is not None:
                 self.upstream_local_address = connection.local_address
-            if request.plain or (request.complete and request.upgrade is None):
+            if self.request.plain or (self.request.complete and self.request.upgrade is None):
                 connection.release(now)
             else:
                 connection.close()
-            self.connection = None
         if picked is not None:
             self._picked = None
             self._cluster.done(picked, None)
-        self.duration = now - self._start
-        route = self.route
         context.metrics.observe(self, route.service if route is not None else "")
         if context.access_log is not None:
             context.access_log.log(self)

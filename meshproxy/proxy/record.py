@@ -23,12 +23,12 @@ class ExchangeRecord:
     """See `telemetry.record.Record` for the meaning of each.
 
     What a plain request reads is set for each request, in `__init__`; the rest are defaults of the class, which CPython
-    reads ten times slower than what an instance holds, and which cost nothing until they are read.
+    reads ten times slower than what an instance holds, and which cost nothing until they are read. A plain request
+    sets less than 30 attributes: with more CPython gives up the compact form of an instance, which costs a microsecond.
     """
 
     route: Route | None = None
     endpoint: LiveEndpoint | None = None
-    status = 0
     details = ""
     termination_details = ""
     transport_failure = ""
@@ -42,26 +42,25 @@ class ExchangeRecord:
     upstream_fields: Fields = []  # noqa: RUF012
 
     def __init__(self, context: Context, client: Client, request: Request, listener: str) -> None:
-        live = context.live
         self._context = context
-        self._live = live
-        self._listener = live.listeners.get(listener)
+        self._live = context.live
+        self._listener = listener
         self.client = client
         self.request = request
         self.connection: UpstreamConnection | None = None
         self.flags = ""
-        self.attempts = self.bytes_received = self.bytes_sent = 0
+        self.status = self.attempts = self.bytes_received = self.bytes_sent = 0
         self.keep = request.keep_alive
         self._waits = NOTHING
         self._coroutine: Coroutine[Any, None, None] | None = None
         self._picked: LiveEndpoint | None = None  # counted as active, not yet reported as done
         self._alarmed = False  # whether any alarm was ever set
-        self._begun = False  # a response head has gone to the client
+        self._plain = False  # neither the request nor its route asks for anything special
         self._start = clock.monotonic()
 
     @property
     def listener_name(self) -> str:
-        return self._listener.name if self._listener is not None else ""
+        return self._listener
 
     @property
     def started(self) -> float:

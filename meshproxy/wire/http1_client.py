@@ -14,19 +14,30 @@ from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import MANAGED_RESPONSE, WATCHED_RESPONSE, Fields
 from meshproxy.base.message import CHUNKED, Response
 from meshproxy.wire.http1_framing import (
+    CONNECTION,
+    DATE,
     FRAMING,
+    LENGTH,
     MAX_FIELDS,
     MAX_HEAD,
+    ORDINARY,
+    OURS,
     RAW_THRESHOLD,
+    SPECIAL,
     ChunkLines,
     FieldNames,
+    by_name,
     check_trailers,
     is_chunked,
     nominated,
     size_of,
 )
 
-_NAMES = FieldNames(FRAMING | MANAGED_RESPONSE | WATCHED_RESPONSE)
+_NAMES = FieldNames(
+    dict.fromkeys(FRAMING | WATCHED_RESPONSE, SPECIAL)
+    | dict.fromkeys(MANAGED_RESPONSE, OURS)
+    | {b"content-length": LENGTH, b"date": DATE, b"connection": CONNECTION}
+)
 
 
 _join_pair = b": ".join
@@ -188,11 +199,33 @@ class ResponseReader:
             return
         if len(pairs) > MAX_FIELDS or (self._size > MAX_HEAD and size_of(pairs) > MAX_HEAD):
             raise _fault(f"the response head is larger than 60 KiB or has more than {MAX_FIELDS} fields")
+        fields: Fields = []
+        special: Fields = []
+        length = date = None
+        for pair in pairs:
+            try:
+                kind = _NAMES[pair[0]]
+            except KeyError:
+                kind = _NAMES.learn(pair[0])
+            if kind == ORDINARY:
+                fields.append(pair)
+            elif kind == LENGTH:
+                length = pair[1]
+            elif kind == DATE:
+                date = pair[1]
+            elif kind == SPECIAL or (kind == CONNECTION and pair[1] != b"keep-alive"):
+                special.append(pair)
         parser = self._parser
         status: int = parser.get_status_code()
-        fields, special = _NAMES.sort(pairs)
-        response = Response(status, fields)
-        self._read_framing(response, special)
+        response = Response(status, fields, date)
+        self._until_eof = False
+        if special or not self._is_1_1:
+            self._read_special(response, by_name(special))
+        if length is not None:
+            response.announced_length = response.content_length = int(length)
+        elif status >= 200 and not response.content_length:
+            self._until_eof = True
+            response.content_length = CHUNKED
         if not parser.should_keep_alive():
             self.reusable = False
         if 200 <= status <= 599 and status != 204 and status != 304 and not self._head_only:
@@ -200,30 +233,22 @@ class ResponseReader:
         else:
             self._on_bodiless(response, special)
 
-    def _read_framing(self, response: Response, special: dict[bytes, list[bytes]]) -> None:
-        get = special.get
-        lengths, connection = get(b"content-length"), get(b"connection")
+    def _read_special(self, response: Response, special: dict[bytes, list[bytes]]) -> None:
+        """What decides about framing and about the connection, where there is more than a length to say."""
+        codings = special.get(b"transfer-encoding")
         if not self._is_1_1:
-            self._check_version(get(b"transfer-encoding"))
-        if connection is not None and connection[0] != b"keep-alive" and (dropped := nominated(b",".join(connection))):
+            self._check_version(codings)
+        if codings is not None and is_chunked(codings, b"HTTP/1.1", Side.UPSTREAM):
+            response.content_length = CHUNKED
+        if connection := special.get(b"connection"):
+            dropped = nominated(b",".join(connection))
             response.fields[:] = [pair for pair in response.fields if pair[0].lower() not in dropped]
-        if dates := get(b"date"):
-            response.date = dates[0]
-        self._until_eof = False
-        if lengths is not None:
-            response.announced_length = response.content_length = int(lengths[0])
-        elif codings := get(b"transfer-encoding"):
-            is_chunked(codings, b"HTTP/1.1", Side.UPSTREAM)
-            response.content_length = CHUNKED
-        elif response.status >= 200:
-            self._until_eof = True
-            response.content_length = CHUNKED
         for name in WATCHED_RESPONSE:
             if name in special:
                 response.watched = response.watched | {name: special[name][0]}
                 response.fields.extend((name, value) for value in special[name])
 
-    def _on_bodiless(self, response: Response, special: dict[bytes, list[bytes]]) -> None:
+    def _on_bodiless(self, response: Response, special: Fields) -> None:
         """Statuses that are more or less than an answer with a body."""
         status = response.status
         if not 100 <= status <= 599:
@@ -233,7 +258,7 @@ class ResponseReader:
             self._end_without_body(response)
         elif status == 101:
             self.response = response
-            self._accept_upgrade(response, special)
+            self._accept_upgrade(response, by_name(special))
         else:
             response.complete = True
             self.informational.append(response)

@@ -7,6 +7,7 @@ RFC 9112; httptools leaves to us what the tests in `tests/conformance/` list.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import OWS, Fields, listed
@@ -38,40 +39,33 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0
 _join_pair = b": ".join
 
 
-class FieldNames(dict[bytes, bytes | None]):
-    """Which names are special, by the spelling that comes: the lower-case name, or None for an ordinary one.
+ORDINARY, HOST, LENGTH, DATE, CONNECTION, OURS, SPECIAL = range(7)
+"""Kinds of fields, as heads are read: those that are passed on, the few that most heads have, those we write anew,
+and whatever else decides something."""
 
-    Spellings are learned, up to a bound, so that a name costs one look-up.
-    """
+
+class FieldNames(dict[bytes, int]):
+    """The kind of a field by the spelling of its name. Spellings are learned, up to a bound, so that a name costs one
+    look-up: `try: names[name]`, then `learn`."""
 
     BOUND = 1024
 
-    def __init__(self, special: frozenset[bytes]) -> None:
-        self._special = special
+    def __init__(self, kinds: Mapping[bytes, int]) -> None:
+        self._kinds = kinds
 
-    def _learn(self, name: bytes) -> bytes | None:
-        lower = name.lower()
+    def learn(self, name: bytes) -> int:
         if len(self) >= self.BOUND:
             self.clear()
-        kind = self[name] = lower if lower in self._special else None
+        kind = self[name] = self._kinds.get(name.lower(), ORDINARY)
         return kind
 
-    def sort(self, pairs: Fields) -> tuple[Fields, dict[bytes, list[bytes]]]:
-        """(the ordinary fields, the values of the special ones by lower-case name)."""
-        fields: Fields = []
-        special: dict[bytes, list[bytes]] = {}
-        for pair in pairs:
-            try:
-                kind = self[pair[0]]
-            except KeyError:
-                kind = self._learn(pair[0])
-            if kind is None:
-                fields.append(pair)
-            elif kind in special:
-                special[kind].append(pair[1].rstrip(OWS))
-            else:
-                special[kind] = [pair[1].rstrip(OWS)]
-        return fields, special
+
+def by_name(pairs: Fields) -> dict[bytes, list[bytes]]:
+    """The values of each field, by its lower-case name."""
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in pairs:
+        values.setdefault(name.lower(), []).append(value.rstrip(OWS))
+    return values
 
 
 class ChunkLines:

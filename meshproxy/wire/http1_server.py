@@ -17,16 +17,20 @@ from typing import Any
 import httptools
 
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import IDEMPOTENT, MANAGED_REQUEST, Fields, listed
+from meshproxy.base.headers import IDEMPOTENT, MANAGED_REQUEST, OWS, Fields, listed
 from meshproxy.base.message import CHUNKED, Request
 from meshproxy.wire.http1_framing import (
     FRAMING,
+    HOST,
     HOST_LETTERS,
     MAX_FIELDS,
     MAX_HEAD,
+    ORDINARY,
     RAW_THRESHOLD,
+    SPECIAL,
     ChunkLines,
     FieldNames,
+    by_name,
     check_trailers,
     is_chunked,
     nominated,
@@ -35,12 +39,11 @@ from meshproxy.wire.http1_framing import (
 )
 from meshproxy.wire.target import split_target
 
-_NAMES = FieldNames(FRAMING | MANAGED_REQUEST | {b"host", b"expect"})
+_NAMES = FieldNames(dict.fromkeys(FRAMING | MANAGED_REQUEST | {b"expect"}, SPECIAL) | {b"host": HOST})
 _METHOD = re.compile(rb"\s*[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ")
-_OTHER_PROTOCOL = re.compile(rb" (?:RTSP|ICE)/[0-9]\.[0-9]\r?$")
+_OTHER_PROTOCOL = re.compile(rb" (?:RTSP|ICE)/[0-9]\.[0-9]$")
 #: A head that puts a fresh parser into the state "reading a body of this framing".
 _PRIMER = b"POST / HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n"
-_NONE = [b""]
 _join_pair = b": ".join
 
 
@@ -70,7 +73,9 @@ class RequestReader:
         self._chunk_lines = ChunkLines()
         self._size = 0  # of this feed
         self._completed = False  # a message has ended in this feed
-        self._heads = 0  # that were completed in this feed
+        self._messages = 0  # begun in this feed
+        self._line: bytes | None = b""  # of a message's first line what is there, until it is whole
+        self._last: Request | None = None  # the request that ended last
         self._ended: Request | None = None  # the chunked request that has ended in this feed
         self._parser: Any = httptools.HttpRequestParser(self)
 
@@ -120,13 +125,12 @@ class RequestReader:
 
     def _parse(self, data: bytes) -> None:
         size = self._size = len(data)
-        end = data.find(b"\r")
-        if data[end - 8 : end - 3] != b"HTTP/" and (b" RTSP/" in data or b" ICE/" in data):
-            self._refuse_other_protocols(data)
+        if self._line is not None:
+            self._check_first_line(data)
         current = self._current
         before = self._received(current) if current is not None else 0
         self._completed = False
-        self._heads = 0
+        self._messages = 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -134,15 +138,12 @@ class RequestReader:
         except httptools.HttpParserError as error:
             self._explain(error, data)
         receiving = self._current
-        if receiving is not None and receiving is not current and receiving.content_length > 0:
-            self._watch_body(receiving)
-        chunked = receiving or self._ended
-        if chunked is not None and chunked.content_length == CHUNKED:
-            self._ended = None
-            if self._heads == (current is not chunked) and (current is None or current is chunked):
-                self._watch_chunks(data, chunked, before)
-        if receiving is None and (not self._completed or self._url or self._pairs):
+        if receiving is not None or self._ended is not None:
+            self._watch_body(data, current, before)
+        elif not self._completed or self._url or self._pairs:
             self._watch_head(size)
+        if self._messages > 1 or (self._completed and self.mid_head):
+            self._check_later_lines(data)
 
     def _watch_head(self, size: int) -> None:
         """A head has begun; it must not go on for ever. What came before it in the same read is not of it."""
@@ -152,20 +153,27 @@ class RequestReader:
             kind = Kind.HEADERS_TOO_LARGE if self._pairs else Kind.URI_TOO_LONG
             raise _fault(kind, "the request head is larger than 60 KiB")
 
-    def _watch_body(self, request: Request) -> None:
+    def _watch_body(self, data: bytes, current: Request | None, before: int) -> None:
         """A long body of known length leaves the parser. Asked in the read of its head: later, nobody knows here how
-        much of it has been taken away."""
-        missing = request.content_length - sum(map(len, request.body))
-        if missing > RAW_THRESHOLD and self._parser is not None:
-            self._raw = missing
-            self._parser = None
+        much of it has been taken away. `current` is the request whose body was arriving before this read."""
+        request = self._current or self._ended
+        assert request is not None
+        self._ended = None
+        if request.content_length == CHUNKED:
+            if self._messages == (current is not request) and (current is None or current is request):
+                self._watch_chunks(data, request, before)
+        elif request is not current and self._parser is not None:
+            missing = request.content_length - sum(map(len, request.body))
+            if missing > RAW_THRESHOLD:
+                self._raw = missing
+                self._parser = None
 
     def _watch_chunks(self, data: bytes, request: Request, before: int) -> None:
         """Counted where nothing but this request was in the read."""
         if not request.complete:
             check_trailers(self._pairs, Side.DOWNSTREAM)
         head = 0
-        if self._heads:
+        if self._messages:
             head = data.find(b"\r\n\r\n") + 4
             self._chunk_lines.spent = 0
         if self._chunk_lines.excessive(len(data) - head, self._received(request) - before):
@@ -176,18 +184,37 @@ class RequestReader:
         """Bytes of its body, and of its trailers, that are here."""
         return sum(map(len, request.body)) + size_of(request.trailers if request.complete else self._pairs)
 
-    def _refuse_other_protocols(self, data: bytes) -> None:
-        """httptools takes RTSP and ICE for HTTP. Only a request line is looked at: one at the start of a message."""
-        for line in data.split(b"\n"):
-            if _OTHER_PROTOCOL.search(line) and _METHOD.match(line) and self._current is None:
+    def _check_first_line(self, data: bytes) -> None:
+        """httptools takes RTSP and ICE for HTTP: the first line of a message says what it is, once it is there."""
+        line = self._line + data if self._line else data
+        end = line.find(b"\r")
+        if end == 0:
+            line = line.lstrip(b"\r\n")
+            end = line.find(b"\r")
+        if end < 0:
+            self._line = line
+        else:
+            self._line = None
+            if line[end - 8 : end - 3] != b"HTTP/" and _OTHER_PROTOCOL.search(line[:end]):
                 raise _fault(Kind.BAD_REQUEST, "not HTTP")
+
+    def _check_later_lines(self, data: bytes) -> None:
+        """The same for messages behind the first of a read: where they begin is not known, so that any line that
+        looks like a request of another protocol is taken for one."""
+        if b" RTSP/" in data or b" ICE/" in data:
+            lines = data.split(b"\r\n")
+            if any(_OTHER_PROTOCOL.search(line) and _METHOD.match(line) for line in lines):
+                raise _fault(Kind.BAD_REQUEST, "not HTTP")
+        if self.mid_head:
+            last = data[data.rfind(b"\r\n\r\n") + 4 :]
+            self._line = None if b"\r" in last else last
 
     def _explain(self, error: httptools.HttpParserError, data: bytes) -> None:
         """Raises the fault behind a parser error; returns where it is none."""
         cause = error.__context__
         if isinstance(cause, ProxyError):
             raise cause
-        if (self.requests and self.requests[-1].complete and not self.requests[-1].keep_alive) or self.finished:
+        if self._last is not None and not self._last.keep_alive and self._current is None:
             self.finished = True  # bytes behind "Connection: close": the request before them stands
             return
         if isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(data):
@@ -260,30 +287,41 @@ class RequestReader:
         method: bytes = parser.get_method()
         if method == b"CONNECT":
             raise _fault(Kind.NOT_IMPLEMENTED, "CONNECT")
+        fields: Fields = []
+        special: Fields = []
+        host = None
+        for pair in pairs:
+            try:
+                kind = _NAMES[pair[0]]
+            except KeyError:
+                kind = _NAMES.learn(pair[0])
+            if kind == ORDINARY:
+                fields.append(pair)
+            elif kind == HOST and host is None:
+                host = pair[1].rstrip(OWS)
+            else:
+                special.append(pair)
         path, query, authority = split_target(url, method)
-        fields, special = _NAMES.sort(pairs)
-        hosts = special.get(b"host", _NONE)
-        host = hosts[0]
-        request = Request(method, path, query, host, fields)
+        request = Request(method, path, query, host or b"", fields)
         keep_alive: bool = parser.should_keep_alive()
-        if len(special) == 1 and len(hosts) == 1 and keep_alive and host:
-            request.plain = method in IDEMPOTENT
-        else:
+        if special or not keep_alive or host is None:
             request.keep_alive = keep_alive
-            self._read_special(request, special)
-        if host.translate(None, HOST_LETTERS) and hosts is not _NONE and not valid_host(host):
-            raise _fault(Kind.BAD_REQUEST, "the Host field is not valid")
-        if not host and hosts is not _NONE:
+            self._read_special(request, by_name(special), has_host=host is not None)
+        else:
+            request.plain = method in IDEMPOTENT
+        if not host and host is not None:
             raise _fault(Kind.BAD_REQUEST, "the Host field is empty")
+        if host is not None and host.translate(None, HOST_LETTERS) and not valid_host(host):
+            raise _fault(Kind.BAD_REQUEST, "the Host field is not valid")
         if authority is not None:
             if not valid_host(authority):
                 raise _fault(Kind.BAD_REQUEST, "the target's authority is not valid")
             request.host = authority
         self._current = request
-        self._heads += 1
+        self._messages += 1
         self.requests.append(request)
 
-    def _read_special(self, request: Request, by_name: dict[bytes, list[bytes]]) -> None:
+    def _read_special(self, request: Request, special: dict[bytes, list[bytes]], *, has_host: bool) -> None:
         """Everything that decides about framing and about the connection, where it is not the plain case:
         HTTP/1.1, kept alive, one Host and nothing else."""
         version = self._parser.get_http_version()
@@ -291,34 +329,33 @@ class RequestReader:
             kind = Kind.BAD_REQUEST if version == "0.9" else Kind.VERSION_NOT_SUPPORTED
             raise _fault(kind, f"HTTP/{version}")
         request.version = b"HTTP/1.1" if version == "1.1" else b"HTTP/1.0"
-        hosts = by_name.get(b"host", ())
-        if len(hosts) > 1 or (not hosts and version == "1.1"):
+        if b"host" in special or (not has_host and version == "1.1"):
             raise _fault(Kind.BAD_REQUEST, "exactly one Host field is required")
-        if is_chunked(by_name.get(b"transfer-encoding", []), request.version, Side.DOWNSTREAM):
+        if is_chunked(special.get(b"transfer-encoding", []), request.version, Side.DOWNSTREAM):
             request.content_length = CHUNKED
-        elif lengths := by_name.get(b"content-length"):
+        elif lengths := special.get(b"content-length"):
             request.content_length = int(lengths[0])
-        if managed := MANAGED_REQUEST.intersection(by_name):
-            request.managed = {name: by_name[name] for name in managed}
-        self._read_connection(request, by_name)
+        if managed := MANAGED_REQUEST.intersection(special):
+            request.managed = {name: special[name] for name in managed}
+        self._read_connection(request, special)
 
-    def _read_connection(self, request: Request, by_name: dict[bytes, list[bytes]]) -> None:
-        connection = by_name.get(b"connection")
+    def _read_connection(self, request: Request, special: dict[bytes, list[bytes]]) -> None:
+        connection = special.get(b"connection")
         if connection:
             value = b",".join(connection)
             dropped = nominated(value)
             if dropped:
                 request.fields[:] = [pair for pair in request.fields if pair[0].lower() not in dropped]
             if b"upgrade" in listed(value):
-                asked = by_name.get(b"upgrade", [])
+                asked = special.get(b"upgrade", [])
                 # no h2c: it would change the protocol under our rules (http1.md, rule 8)
                 if len(asked) == 1 and b"h2c" not in listed(asked[0]):
                     request.upgrade = asked[0]
-        if expectations := by_name.get(b"expect"):
+        if expectations := special.get(b"expect"):
             if [value.lower() for value in expectations] != [b"100-continue"]:
                 raise _fault(Kind.EXPECTATION_FAILED, "an expectation other than 100-continue")
             request.expects_continue = request.version == b"HTTP/1.1"
-        if any(b"trailers" in listed(value) for value in by_name.get(b"te", ())):
+        if any(b"trailers" in listed(value) for value in special.get(b"te", ())):
             request.fields.append((b"te", b"trailers"))
 
     def on_body(self, data: bytes) -> None:
@@ -339,6 +376,8 @@ class RequestReader:
             self._ended = request
         request.complete = True
         self._completed = True
+        self._last = request
+        self._line = b""
         self._current = None
 
 
