@@ -202,6 +202,8 @@ def policy_text(policy: object) -> str:
     """A policy's kind, and those of its values that are not the usual ones."""
     if isinstance(policy, Enum):
         return str(policy.value)
+    if isinstance(policy, bytes):
+        return policy.decode("utf-8", "replace")
     if not is_dataclass(policy) or isinstance(policy, type):
         return str(policy)
     values = [
