@@ -10,7 +10,7 @@ from meshproxy.model.connection_pool import HTTPSettings, OutlierDetection, TCPS
 from meshproxy.model.load_balancer import ConsistentHashLB, LoadBalancerSettings
 from meshproxy.model.traffic_policy import RetryBudget, TunnelSettings
 from meshproxy.plan import outlier, upstream_tls
-from meshproxy.plan.cluster import CONNECT_TIMEOUT, IDLE_TIMEOUT, Balancer
+from meshproxy.plan.cluster import CONNECT_TIMEOUT, IDLE_TIMEOUT, STREAM_IDLE_TIMEOUT, Balancer
 from meshproxy.plan.hashing import HashTable, Maglev, RingHash
 from meshproxy.plan.limits import ConnectionPolicy, Keepalive, Limits
 from meshproxy.plan.limits import RetryBudget as Budget
@@ -34,6 +34,7 @@ def build_policies(policy: EffectivePolicy) -> dict[str, Any]:
         "warmup": _warmup(balancing) if hashing is None and balancer in _WARMED else None,
         "connect_timeout": (tcp.connect_timeout if tcp is not None else None) or CONNECT_TIMEOUT,
         "idle_timeout": _idle_timeout(tcp, http),
+        "stream_idle_timeout": _stream_idle_timeout(tcp),
         "outlier": _outlier(detection) if detection is not None else None,
         "panic_threshold": detection.min_health_percent if detection is not None else 0,
         "limits": _limits(tcp, http),
@@ -81,6 +82,12 @@ def _idle_timeout(tcp: TCPSettings | None, http: HTTPSettings | None) -> float:
     if written is None and tcp is not None:
         written = tcp.idle_timeout
     return IDLE_TIMEOUT if written is None else written or math.inf
+
+
+def _stream_idle_timeout(tcp: TCPSettings | None) -> float:
+    """0 means never."""
+    written = tcp.idle_timeout if tcp is not None else None
+    return STREAM_IDLE_TIMEOUT if written is None else written or math.inf
 
 
 def _outlier(written: OutlierDetection) -> outlier.OutlierDetection:

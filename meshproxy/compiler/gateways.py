@@ -174,7 +174,7 @@ def _listener(key: Key, places: list[_Place], around: Surroundings) -> Listener:
         for place in places:
             _add_tls(place, (host, port), around, chains, behind)
     else:
-        chain = first_tcp(around.bound(places[0]), around.at(places[0]))
+        chain = first_tcp(_of_hosts(places[0], around), around.at(places[0]))
         chains = [chain] if chain is not None else []
     return Listener(
         name=name,

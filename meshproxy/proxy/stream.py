@@ -15,10 +15,11 @@ from meshproxy.proxy.context import Context
 from meshproxy.proxy.owner import Owner
 from meshproxy.proxy.stream_record import StreamRecord
 from meshproxy.proxy.tunnel import Half, Tunnel
+from meshproxy.upstream.breaker import Resource
 from meshproxy.upstream.cluster import LiveCluster
 from meshproxy.upstream.connection import HIGH_WATER, LOW_WATER
-from meshproxy.upstream.dial import open_stream
 from meshproxy.upstream.endpoint import LiveEndpoint
+from meshproxy.upstream.streams import admit, open_stream
 
 _FLAGS = {
     Kind.NO_CLUSTER: "NC",
@@ -66,7 +67,8 @@ class Stream:
         self._tunnel = Tunnel(self._on_ended, self.half)
         self._cluster: LiveCluster | None = None
         self._endpoint: LiveEndpoint | None = None
-        self._dialing: asyncio.Task[asyncio.Transport] | None = None
+        self._dialing: asyncio.Task[Half] | None = None
+        self._admitted: Resource | None = None
         self._started = clock.monotonic()
         self._moved = 0
         self._still_since = self._started
@@ -85,6 +87,7 @@ class Stream:
         try:
             self._pick()
         except ProxyError as error:
+            self._report(error.kind)
             self._fail(error)
 
     def _pick(self) -> None:
@@ -93,16 +96,25 @@ class Stream:
         cluster = self._cluster = self._live.cluster(name, *(self._asked or ("", 0)))
         if cluster is None:
             raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {name}")
+        self._admitted = admit(cluster)
         endpoint = self._endpoint = cluster.pick()
         self._record.upstream_host = endpoint.name
         self._record.attempts = 1
         dialing = self._dialing = self._context.loop.create_task(self._dial(cluster, endpoint))
         dialing.add_done_callback(self._on_dialed)
 
-    async def _dial(self, cluster: LiveCluster, endpoint: LiveEndpoint) -> asyncio.Transport:
-        return await open_stream(cluster.plan, endpoint, self._tunnel.down)
+    async def _dial(self, cluster: LiveCluster, endpoint: LiveEndpoint) -> Half:
+        record = self._record
+        return await open_stream(
+            cluster,
+            endpoint,
+            self._tunnel.down,
+            host=record.requested_server_name or (self._asked[0] if self._asked is not None else ""),
+            source=record.downstream_remote_address,
+            local=record.downstream_local_address,
+        )
 
-    def _on_dialed(self, dialing: asyncio.Task[asyncio.Transport]) -> None:
+    def _on_dialed(self, dialing: asyncio.Task[Half]) -> None:
         self._dialing = None
         if dialing.cancelled():
             return
@@ -112,7 +124,7 @@ class Stream:
             self._report(error.kind)
             self._fail(error)
             return
-        upstream = dialing.result()
+        upstream = dialing.result().transport
         if self._done:  # the client has gone meanwhile
             upstream.abort()
             return
@@ -149,6 +161,9 @@ class Stream:
         self._endpoint = None
         if cluster is not None and endpoint is not None:
             cluster.done(endpoint, failure)
+        if self._admitted is not None:
+            self._admitted.give()
+            self._admitted = None
 
     def _finish(self) -> None:
         self._done = True

@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Retry, Side
-from meshproxy.plan.cluster import Cluster
 from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.endpoint import LiveEndpoint
 
@@ -22,11 +21,6 @@ async def connect(endpoint: LiveEndpoint, within: float, opened: Opened) -> Upst
     connection = UpstreamConnection(endpoint, opened)
     await _open(endpoint, within, connection)
     return connection
-
-
-async def open_stream(cluster: Cluster, endpoint: LiveEndpoint, protocol: asyncio.Protocol) -> asyncio.Transport:
-    """A connection for bytes as they are, with `protocol` at its end. Raises as `connect` does."""
-    return await _open(endpoint, cluster.connect_timeout, protocol)
 
 
 async def _open(endpoint: LiveEndpoint, within: float, protocol: asyncio.Protocol) -> asyncio.Transport:

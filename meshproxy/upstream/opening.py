@@ -6,6 +6,7 @@ The one place where an error of these becomes ours. Every failure here is safe t
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -117,4 +118,6 @@ def cause_of(error: OSError) -> str:
     words = error.strerror or str(error)
     if words.startswith("[") and "] " in words:
         words = words.split("] ", 1)[1]
+    elif words.startswith("Connect call failed") and error.errno:
+        words = os.strerror(error.errno)  # asyncio puts the address in its place
     return f"delayed connect error: {error.errno}|{words}" if error.errno else words
