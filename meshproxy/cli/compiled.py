@@ -29,8 +29,13 @@ class Compiled:
 
 
 def build_options(args: argparse.Namespace) -> BuildOptions:
-    """Of the options that `add_workload` and `add_maps` have added."""
-    return BuildOptions(namespace=args.namespace, labels=dict(args.labels), maps=tuple(map(parse_map, args.map)))
+    """Of the options that `add_workload`, `add_maps` and `add_outbound` have added."""
+    return BuildOptions(
+        namespace=args.namespace,
+        labels=dict(args.labels),
+        maps=tuple(map(parse_map, args.map)),
+        outbound_traffic_policy=args.outbound_traffic_policy,
+    )
 
 
 def compile_files(paths: tuple[str, ...], options: BuildOptions) -> Compiled:

@@ -12,7 +12,7 @@ from meshproxy.base.message import Request
 from meshproxy.cli.changes import Change, changes
 from meshproxy.cli.compiled import RefusedError, build_options, compile_files
 from meshproxy.cli.explain import gateway_name
-from meshproxy.cli.options import Parser, add_maps, add_workload, color
+from meshproxy.cli.options import Parser, add_maps, add_outbound, add_workload, color
 from meshproxy.cli.outcome import differences, outcome
 from meshproxy.cli.request_lines import read_requests
 from meshproxy.control.asked import AskedError, answer_to
@@ -55,6 +55,7 @@ def _parser() -> Parser:
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="(default %(default)s)")
     add_workload(parser)
     add_maps(parser)
+    add_outbound(parser)
     return parser
 
 

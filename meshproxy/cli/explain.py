@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from meshproxy.cli.options import Parser, add_config, add_maps, add_workload, color, config_paths
+from meshproxy.cli.options import Parser, add_config, add_maps, add_outbound, add_workload, color, config_paths
 from meshproxy.control.asked import Asked, AskedError, answer_to
 from meshproxy.control.settings import Address, address_text, parse_address
 
@@ -46,6 +46,7 @@ def _parser() -> Parser:
     )
     add_workload(parser)
     add_maps(parser)
+    add_outbound(parser)
     parser.add_argument("--admin", metavar="HOST:PORT", type=_address, help="ask the proxy whose admin port this is")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="(default %(default)s)")
     parser.add_argument("url", metavar="URL", nargs="?", help="such as http://reviews:9080/reviews/0, or a curl line")

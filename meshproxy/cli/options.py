@@ -121,6 +121,16 @@ def add_maps(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_outbound(parser: argparse.ArgumentParser) -> None:
+    """What becomes of a host that is no service."""
+    parser.add_argument(
+        "--outbound-traffic-policy",
+        choices=("REGISTRY_ONLY", "ALLOW_ANY"),
+        default="REGISTRY_ONLY",
+        help="whether hosts of no service are called, where no Sidecar says (default %(default)s)",
+    )
+
+
 def add_addresses(parser: argparse.ArgumentParser) -> None:
     """What shapes listeners and endpoints beside the YAML."""
     add_maps(parser)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from meshproxy.cli.options import Parser, add_addresses, add_config, add_workload, config_paths, percent
+from meshproxy.cli.options import Parser, add_addresses, add_config, add_outbound, add_workload, config_paths, percent
 from meshproxy.control.settings import Address, Settings, address_text, parse_address
 
 _EXAMPLES = """\
@@ -65,12 +65,7 @@ def _parser() -> Parser:
         default="",
         help="certificates by credentialName: DIR/NAME/tls.crt, tls.key and ca.crt",
     )
-    parser.add_argument(
-        "--outbound-traffic-policy",
-        choices=("REGISTRY_ONLY", "ALLOW_ANY"),
-        default=defaults.outbound_traffic_policy,
-        help="whether hosts of no service are called, where no Sidecar says (default %(default)s)",
-    )
+    add_outbound(parser)
     parser.add_argument(
         "--guard",
         choices=("warn", "refuse"),

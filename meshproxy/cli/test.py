@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from meshproxy.cli.compiled import RefusedError, build_options, compile_catalog, read_files, stop_for
-from meshproxy.cli.options import Parser, add_config, add_maps, add_workload, color, config_paths, percent
+from meshproxy.cli.options import Parser, add_config, add_maps, add_outbound, add_workload, color, config_paths, percent
 from meshproxy.cli.testing.cases import Case, read_cases
 from meshproxy.cli.testing.coverage import cover
 from meshproxy.cli.testing.expect import Mismatch
@@ -55,6 +55,7 @@ def _parser() -> Parser:
     add_config(parser)
     add_workload(parser)
     add_maps(parser)
+    add_outbound(parser)
     parser.add_argument("-o", "--output", choices=FORMS, default="text", help="(default %(default)s)")
     parser.add_argument(
         "--fail-under",
