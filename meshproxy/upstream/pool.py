@@ -7,6 +7,7 @@ limits allow. An endpoint without any connection may always open one, so that wh
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -17,8 +18,9 @@ from meshproxy.plan.cluster import Cluster
 from meshproxy.upstream.breaker import Breaker
 from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.endpoint import LiveEndpoint
-from meshproxy.upstream.opening import Purpose, open_connection
+from meshproxy.upstream.opening import Purpose, failure, open_connection
 from meshproxy.upstream.tls import Contexts
+from meshproxy.wire.tls_client import reason
 
 Opened = Callable[[int], None]
 """Called with +1 and -1 as connections open and close."""
@@ -72,6 +74,15 @@ class PooledConnection(UpstreamConnection):
     def close(self) -> None:
         super().close()
         self._uncount()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """With TLS 1.3 a server tells what it misses (a certificate of ours) behind the handshake: it has heard no
+        request yet."""
+        user = self.user
+        if isinstance(exc, ssl.SSLError) and user is not None and not self.reader.begun:
+            self.user = None
+            user.on_upstream_failed(failure(Kind.CONNECT_FAILURE, f"TLS_error: {reason(exc)}"))
+        super().connection_lost(exc)
 
     def forget(self) -> None:
         super().forget()
