@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from meshproxy.cli.compiled import RefusedError, build_options, compile_files
-from meshproxy.cli.options import Parser, add_addresses, add_config, add_workload, config_paths
+from meshproxy.cli.options import Parser, add_addresses, add_config, add_outbound, add_workload, config_paths
 from meshproxy.compiler.options import parse_bind
 from meshproxy.control.settings import Address, parse_address
 from meshproxy.export.bootstrap import export_bootstrap
@@ -67,6 +67,7 @@ def _parser() -> Parser:
     )
     add_workload(parser)
     add_addresses(parser)
+    add_outbound(parser)
     return parser
 
 

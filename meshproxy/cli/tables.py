@@ -13,7 +13,7 @@ from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-from meshproxy.cli.options import Parser, add_addresses, add_config, add_workload, config_paths
+from meshproxy.cli.options import Parser, add_addresses, add_config, add_outbound, add_workload, config_paths
 from meshproxy.control.settings import Address, address_text, parse_address
 
 _OK, _FAILURE, _CONFIG = 0, 1, 65
@@ -59,6 +59,7 @@ def _parser(verb: str) -> Parser:
     parser.add_argument("-o", "--output", choices=("short", "json"), default="short", help="(default %(default)s)")
     add_workload(parser)
     add_addresses(parser)
+    add_outbound(parser)
     return parser
 
 
