@@ -233,18 +233,18 @@ class Exchange(Attempting):
 
     def _send_response(self, response: Response) -> None:
         """The response's head, with what is there of its body."""
-        client, route, fields = self.client, self.route, response.fields
+        fields = response.fields
         took = self.upstream_service_time or 0.0
         fields += (
             (b"date", response.date or self._context.date),
-            client.server,
+            self.client.server,
             (b"x-envoy-upstream-service-time", b"%d" % (took * 1000)),
         )
-        if route is not None and not route.plain:
-            fields = self._adorned(fields, route)
+        if not self._plain and self.route is not None:
+            fields = self._adorned(fields, self.route)
         self.details = "via_upstream"
         self._write_head(response, fields)
-        if response.body or response.content_length == CHUNKED:
+        if response.body or response.content_length < 0:
             self._relay(response)
 
     def _adorned(self, fields: Fields, route: Route) -> Fields:

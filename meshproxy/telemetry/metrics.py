@@ -61,8 +61,11 @@ class RequestMetrics:
     def observe(self, record: Record, service: str) -> None:
         """`service` is the host that the request meant, as the registry names it; empty where it has none."""
         key = (service, record.upstream_cluster, record.status, record.flags)
-        series = self._series.get(key)
-        total, duration, duration_sum, received, received_sum, sent, sent_sum = series or self._resolve(key)
+        try:
+            series = self._series[key]
+        except KeyError:
+            series = self._resolve(key)
+        total, duration, duration_sum, received, received_sum, sent, sent_sum = series
         view = self._view
         view[total] += 1
         micros = int(record.duration * 1e6)

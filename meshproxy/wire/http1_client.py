@@ -20,7 +20,6 @@ from meshproxy.wire.http1_framing import (
     LENGTH,
     MAX_FIELDS,
     MAX_HEAD,
-    ORDINARY,
     OURS,
     RAW_THRESHOLD,
     SPECIAL,
@@ -201,23 +200,23 @@ class ResponseReader:
             raise _fault(f"the response head is larger than 60 KiB or has more than {MAX_FIELDS} fields")
         fields: Fields = []
         special: Fields = []
-        length = date = None
+        found: list[bytes | None] = [None] * SPECIAL
+        names = _NAMES
         for pair in pairs:
             try:
-                kind = _NAMES[pair[0]]
+                kind = names[pair[0]]
             except KeyError:
-                kind = _NAMES.learn(pair[0])
-            if kind == ORDINARY:
+                kind = names.learn(pair[0])
+            if not kind:
                 fields.append(pair)
-            elif kind == LENGTH:
-                length = pair[1]
-            elif kind == DATE:
-                date = pair[1]
-            elif kind == SPECIAL or (kind == CONNECTION and pair[1] != b"keep-alive"):
+            elif kind < SPECIAL:
+                found[kind] = pair[1]
+            elif kind == SPECIAL or pair[1] != b"keep-alive":
                 special.append(pair)
+        length = found[LENGTH]
         parser = self._parser
         status: int = parser.get_status_code()
-        response = Response(status, fields, date)
+        response = Response(status, fields, found[DATE])
         self._until_eof = False
         if special or not self._is_1_1:
             self._read_special(response, by_name(special))

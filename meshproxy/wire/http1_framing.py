@@ -39,9 +39,9 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0
 _join_pair = b": ".join
 
 
-ORDINARY, HOST, LENGTH, DATE, CONNECTION, OURS, SPECIAL = range(7)
-"""Kinds of fields, as heads are read: those that are passed on, the few that most heads have, those we write anew,
-and whatever else decides something."""
+ORDINARY, LENGTH, DATE, OURS, HOST, SPECIAL, CONNECTION = range(7)
+"""Kinds of fields, as heads are read: those that are passed on; the few that most heads have once; those we write anew;
+and, from SPECIAL on, whatever else decides something."""
 
 
 class FieldNames(dict[bytes, int]):

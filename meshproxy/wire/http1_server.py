@@ -25,7 +25,6 @@ from meshproxy.wire.http1_framing import (
     HOST_LETTERS,
     MAX_FIELDS,
     MAX_HEAD,
-    ORDINARY,
     RAW_THRESHOLD,
     SPECIAL,
     ChunkLines,
@@ -37,6 +36,7 @@ from meshproxy.wire.http1_framing import (
     size_of,
     valid_host,
 )
+from meshproxy.wire.target import PLAIN as PLAIN_TARGET
 from meshproxy.wire.target import split_target
 
 _NAMES = FieldNames(dict.fromkeys(FRAMING | MANAGED_REQUEST | {b"expect"}, SPECIAL) | {b"host": HOST})
@@ -126,7 +126,11 @@ class RequestReader:
     def _parse(self, data: bytes) -> None:
         size = self._size = len(data)
         if self._line is not None:
-            self._check_first_line(data)
+            end = data.find(b"\r")
+            if data[end - 8 : end - 3] == b"HTTP/" and not self._line:
+                self._line = None  # the plain case of `_check_first_line`
+            else:
+                self._check_first_line(data)
         current = self._current
         before = self._received(current) if current is not None else 0
         self._completed = False
@@ -290,18 +294,22 @@ class RequestReader:
         fields: Fields = []
         special: Fields = []
         host = None
+        names = _NAMES
         for pair in pairs:
             try:
-                kind = _NAMES[pair[0]]
+                kind = names[pair[0]]
             except KeyError:
-                kind = _NAMES.learn(pair[0])
-            if kind == ORDINARY:
+                kind = names.learn(pair[0])
+            if not kind:
                 fields.append(pair)
             elif kind == HOST and host is None:
                 host = pair[1].rstrip(OWS)
             else:
                 special.append(pair)
-        path, query, authority = split_target(url, method)
+        if url.translate(None, PLAIN_TARGET) or url[:1] != b"/" or b"/." in url:
+            path, query, authority = split_target(url, method)
+        else:
+            path, query, authority = url, None, None  # the plain case of `split_target`
         request = Request(method, path, query, host or b"", fields)
         keep_alive: bool = parser.should_keep_alive()
         if special or not keep_alive or host is None:

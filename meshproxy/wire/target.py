@@ -11,7 +11,8 @@ import re
 from meshproxy.base.errors import Kind, ProxyError, Side
 
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-_PLAIN = _UNRESERVED + b"/!$&'()*+,=:@"
+PLAIN = _UNRESERVED + b"/!$&'()*+,=:@"
+"""Of these letters a path is made that stays as it is, unless it has a segment that begins with a dot."""
 _ESCAPED_BY_US = {byte: b"%%%02X" % byte for byte in b'"<>^`{|} '}
 _TOKEN = re.compile(rb"%([0-9A-Fa-f]{2})|.", re.DOTALL)
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)", re.DOTALL | re.IGNORECASE)
@@ -24,8 +25,6 @@ def _bad(cause: str) -> ProxyError:
 
 def split_target(target: bytes, method: bytes) -> tuple[bytes, bytes | None, bytes | None]:
     """(normalized path, query or None, authority of an absolute-form target or None)."""
-    if not target.translate(None, _PLAIN) and target[:1] == b"/" and b"/." not in target:
-        return target, None, None
     authority = None
     if target[:1] != b"/":
         if target == b"*":
@@ -43,7 +42,7 @@ def split_target(target: bytes, method: bytes) -> tuple[bytes, bytes | None, byt
     if b"#" in target:
         target = target[: target.index(b"#")]
     path, mark, query = target.partition(b"?")
-    if path.translate(None, _PLAIN) or b"/." in path:
+    if path.translate(None, PLAIN) or b"/." in path:
         path = normalized(path)
     return path, (query if mark else None), authority
 
