@@ -12,13 +12,16 @@ if TYPE_CHECKING:  # the supervisor, which has no clusters of its own, does not 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRow:
-    """One endpoint of one cluster; a cluster without any has a row with an empty address."""
+    """One endpoint of one cluster; a cluster without any has a row with an empty address. `healthy`: it is ready."""
 
     cluster: str
     balancer: str
     address: str = ""
     weight: int = 0
+    priority: int = 0
     healthy: bool = True
+    ejected: int = 0  # in how many workers outlier detection keeps requests from it
+    ejections: int = 0
     active: int = 0
     requests: int = 0
     failures: int = 0
@@ -28,7 +31,8 @@ class LiveRow:
 def rows(clusters: Clusters) -> tuple[LiveRow, ...]:
     found: list[LiveRow] = []
     for name, cluster in clusters.by_name.items():
-        balancer = cluster.plan.balancer.value
+        hashing = cluster.plan.hashing
+        balancer = cluster.plan.balancer.value if hashing is None else hashing.name
         if not cluster.endpoints:
             found.append(LiveRow(cluster=name, balancer=balancer))
         found.extend(
@@ -37,7 +41,10 @@ def rows(clusters: Clusters) -> tuple[LiveRow, ...]:
                 balancer=balancer,
                 address=endpoint.name,
                 weight=endpoint.weight,
+                priority=endpoint.plan.priority,
                 healthy=endpoint.plan.healthy,
+                ejected=int(endpoint.monitor.ejected_at is not None),
+                ejections=endpoint.monitor.ejections,
                 active=endpoint.active,
                 requests=endpoint.requests,
                 failures=endpoint.failures,
@@ -62,6 +69,8 @@ def _added(one: LiveRow, other: LiveRow) -> LiveRow:
     return replace(
         one,
         healthy=one.healthy and other.healthy,
+        ejected=one.ejected + other.ejected,
+        ejections=one.ejections + other.ejections,
         active=one.active + other.active,
         requests=one.requests + other.requests,
         failures=one.failures + other.failures,

@@ -11,6 +11,7 @@ from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
+from meshproxy.plan.hashing import CookieHash, HeaderHash, Maglev, QueryHash, RingHash, SourceIpHash
 from meshproxy.plan.header_ops import HeaderOps, Template
 from meshproxy.plan.match import (
     AuthorityIs,
@@ -30,6 +31,7 @@ from meshproxy.plan.route import Forward
 from meshproxy.plan.snapshot import Snapshot
 from meshproxy.plan.stream_table import StreamTable
 from meshproxy.plan.table import RouteTable, VirtualHosts
+from meshproxy.plan.upstream_tls import Pem
 
 Json = Any
 
@@ -112,4 +114,11 @@ _BY_TYPE: dict[type, Callable[[Any], Json]] = {
     Forward: lambda action: {"route": _json(action.destinations)},
     Redirect: lambda action: {"redirect": _fields(action)},
     DirectResponse: lambda action: {"direct_response": _fields(action)},
+    RingHash: lambda table: {"ring_hash": _fields(table)},
+    Maglev: lambda table: {"maglev": _fields(table)},
+    HeaderHash: lambda policy: {"header": _text(policy.name)},
+    QueryHash: lambda policy: {"query_parameter": _text(policy.name)},
+    SourceIpHash: lambda _: {"source_ip": True},
+    CookieHash: lambda policy: {"cookie": _fields(policy)},
+    Pem: lambda pem: {"secret": pem.name},
 }

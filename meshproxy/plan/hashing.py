@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from xxhash import xxh64_hexdigest, xxh64_intdigest
 
@@ -19,6 +20,7 @@ _MASK = (1 << 64) - 1
 class RingHash:
     """At least `minimum` points on the ring (Envoy, `ring_hash_lb.cc`)."""
 
+    name: ClassVar = "RING_HASH"
     minimum: int = 1024
 
 
@@ -26,6 +28,7 @@ class RingHash:
 class Maglev:
     """A table of `size` entries, a prime (Envoy, `maglev_lb.cc`)."""
 
+    name: ClassVar = "MAGLEV"
     size: int = 65537
 
 

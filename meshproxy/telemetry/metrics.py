@@ -41,6 +41,16 @@ _HELP = {
     "meshproxy_upstream_cx_total": "Connections opened to endpoints.",
     "meshproxy_upstream_cx_active": "Connections open to endpoints.",
     "meshproxy_downstream_rq_active": "Requests in flight.",
+    "meshproxy_cluster_upstream_cx_active": "Connections of a cluster with policies, open or being opened.",
+    "meshproxy_cluster_upstream_rq_active": "Requests in flight to a cluster with policies.",
+    "meshproxy_cluster_upstream_rq_pending_active": "Requests that wait for a connection.",
+    "meshproxy_cluster_upstream_rq_retry_active": "Retries under way.",
+    "meshproxy_cluster_upstream_cx_overflow_total": "Times that no connection more was allowed.",
+    "meshproxy_cluster_upstream_rq_pending_overflow_total": "Requests refused because a limit was reached.",
+    "meshproxy_cluster_upstream_rq_retry_overflow_total": "Retries left out because a limit was reached.",
+    "meshproxy_cluster_outlier_detection_ejections_active": "Endpoints ejected now, each worker's.",
+    "meshproxy_cluster_outlier_detection_ejections_enforced_total": "Ejections.",
+    "meshproxy_cluster_outlier_detection_ejections_overflow_total": "Ejections left out by maxEjectionPercent.",
 }
 
 
