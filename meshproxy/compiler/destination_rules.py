@@ -80,6 +80,7 @@ class DestinationRules:
         self._namespace = namespace
         self._labels = labels
         self._pools: dict[str, dict[str, list[MergedRule]]] = defaultdict(dict)
+        self._has_wildcards = False
         self._by_host: dict[str, list[DestinationRule]] = defaultdict(list)
         # rules with a selector first, else in the catalog's order
         for rule in sorted(rules, key=lambda rule: rule.workload_selector is None):
@@ -87,6 +88,7 @@ class DestinationRules:
             host = resolve_host(rule.host, owner)
             _merge(self._pools[owner].setdefault(host, []), rule)
             self._by_host[host].append(rule)
+            self._has_wildcards = self._has_wildcards or is_wildcard(host)
             if "." not in rule.host:
                 self._by_host[rule.host.lower()].append(rule)
 
@@ -109,7 +111,8 @@ class DestinationRules:
 
     def passed_over(self, service: Service, applied: MergedRule | None) -> tuple[PassedOver, ...]:
         """The rules that speak of `service` and are not (part of) the one that applies."""
-        hosts = (*covering(service.host), *((service.name,) if service.name else ()))
+        patterns = covering(service.host) if self._has_wildcards else (service.host,)
+        hosts = (*patterns, *((service.name,) if service.name else ()))
         taken = {id(part) for part in applied.parts} if applied is not None else set()
         rules = {id(rule): rule for host in hosts for rule in self._by_host.get(host, ()) if id(rule) not in taken}
         return tuple(
