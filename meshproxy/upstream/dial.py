@@ -28,7 +28,8 @@ async def _open(endpoint: LiveEndpoint, within: float, protocol: asyncio.Protoco
     try:
         async with asyncio.timeout(within):
             if endpoint.address.startswith("unix://"):
-                path = endpoint.address.removeprefix("unix://").replace("@", "\0", 1)
+                path = endpoint.address.removeprefix("unix://")
+                path = "\0" + path[1:] if path.startswith("@") else path
                 transport, _ = await loop.create_unix_connection(lambda: protocol, path)
             else:
                 transport, _ = await loop.create_connection(lambda: protocol, endpoint.address, endpoint.port)
@@ -66,8 +67,11 @@ class Dial:
         return self._task.done()
 
     def result(self) -> UpstreamConnection:
-        """Raises what `connect` raised."""
-        return self._task.result()
+        """Raises what `connect` raised. A connection that is lost by now tells nobody of it any more."""
+        connection = self._task.result()
+        if not connection.usable:
+            raise ProxyError(Kind.UPSTREAM_CLOSED, Side.UPSTREAM, "the upstream closed the connection", Retry.SAFE)
+        return connection
 
     def cancel(self) -> None:
         self._cancelled = True

@@ -74,7 +74,8 @@ async def _connected(endpoint: LiveEndpoint, keepalive: Keepalive | None) -> soc
     loop = asyncio.get_running_loop()
     address: Any
     if endpoint.address.startswith("unix://"):
-        address, family = endpoint.address.removeprefix("unix://").replace("@", "\0", 1), socket.AF_UNIX
+        address, family = endpoint.address.removeprefix("unix://"), socket.AF_UNIX
+        address = "\0" + address[1:] if address.startswith("@") else address
     else:
         # of an address this is no look-up; of a name the first answer is taken
         found = await loop.getaddrinfo(endpoint.address, endpoint.port, type=socket.SOCK_STREAM)
