@@ -59,7 +59,7 @@ LENIENT = (
         "bytes behind an answer: it is delivered, they are not, the connection closes",
     ),
     (r"_SWITCH_UPGRADE", rb"HTTP/1\.1 101", "both refuse; h11 has seen no head by then"),
-    (r"event type ConnectionClosed", rb"HTTP/1\.1 1", "the end before any final answer: the caller's to tell"),
+    (r"event type ConnectionClosed", rb"HTTP/1\.[01] 1", "the end before any final answer: the caller's to tell"),
     (r"illegal status line", rb"^HTTP/1\.[01] \d{3} [^\r]*[\x00-\x08]", "a reason is never passed on"),
     (r"illegal request line", rb"[A-Z]+(?: {2,}\S+ | \S+ {2,})HTTP/1", "several blanks: there is no second reading"),
     (r"unexpectedly closed", rb"\r\n\r$", "all of the head but its last LF, then the end"),
