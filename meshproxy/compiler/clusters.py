@@ -13,7 +13,7 @@ from meshproxy.compiler.registry import Registry, Service, ServicePort
 from meshproxy.compiler.upstream_tls import ClientCertificates
 from meshproxy.model.destination_rule import Subset
 from meshproxy.model.hosts import cluster_name
-from meshproxy.plan.cluster import Cluster, Endpoint, PassedOver
+from meshproxy.plan.cluster import Cluster, Endpoint, PassedOver, Resolution
 
 Addresses = Mapping[str, tuple[tuple[str, int], ...]]
 """Subset (or "") to the addresses that `--map` gives it."""
@@ -83,6 +83,7 @@ class ClusterBuilder:
             port=port.number,
             subset=name,
             endpoints=endpoints,
+            resolution=service.resolution if service.host not in self.registry.mapped else Resolution.STATIC,
             locality_weights=weights,
             tls=self.certificates.build(policy.tls, service, port=port.number, subset=name, selected=selected),
             origin=subset.at.origin if subset is not None else rule.origin if rule is not None else service.origin,

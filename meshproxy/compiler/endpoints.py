@@ -13,12 +13,12 @@ from meshproxy.base.origin import Origin
 from meshproxy.compiler.registry import Service, ServicePort
 from meshproxy.compiler.selection import Labelled
 from meshproxy.model.catalog import Catalog
-from meshproxy.model.hosts import is_ip
+from meshproxy.model.hosts import is_ip, is_wildcard
 from meshproxy.model.kubernetes import Endpoint as SliceEndpoint
 from meshproxy.model.kubernetes import EndpointAddress, EndpointPort, EndpointSlice, ObjectReference, Pod
 from meshproxy.model.kubernetes import Service as KubernetesService
 from meshproxy.model.service_entry import ServiceEntry, WorkloadEntry
-from meshproxy.plan.cluster import Endpoint
+from meshproxy.plan.cluster import Endpoint, Resolution
 
 REGION, ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
 UNIX = "unix://"
@@ -43,11 +43,14 @@ class Workloads:
     def endpoints(self, service: Service, port: ServicePort) -> tuple[Endpoint, ...]:
         """The endpoints of one port, each address once, in the order they were met."""
         found: dict[tuple[str, int], Endpoint] = {}
+        if service.resolution is Resolution.DYNAMIC:
+            # a pattern of the endpoints that will be met: only the port is known
+            return (Endpoint(address="*", port=_number(port)),)
         for source in service.sources:
             endpoints = (
                 self._of_service(source, port)
                 if isinstance(source, KubernetesService)
-                else self._of_service_entry(source, port)
+                else self._of_service_entry(source, port, service.host)
             )
             for endpoint in endpoints:
                 found.setdefault((endpoint.address, endpoint.port), endpoint)
@@ -64,14 +67,24 @@ class Workloads:
             yield from _of_pods(self._pods.selected(service.meta.namespace, service.selector), port, self._locality)
         yield from _of_entries(self._entries.selected(service.meta.namespace, service.selector), port)
 
-    def _of_service_entry(self, entry: ServiceEntry, port: ServicePort) -> Iterator[Endpoint]:
+    def _of_service_entry(self, entry: ServiceEntry, port: ServicePort, host: str) -> Iterator[Endpoint]:
         if entry.resolution != "STATIC":
+            yield from self._of_names(entry, port, host)
             return
         yield from _of_entries(entry.endpoints, port)
         if entry.workload_selector is not None:
             labels = entry.workload_selector.labels
             yield from _of_entries(self._entries.selected(entry.meta.namespace, labels), port)
             yield from _of_pods(self._pods.selected(entry.meta.namespace, labels), port, self._locality)
+
+    def _of_names(self, entry: ServiceEntry, port: ServicePort, host: str) -> Iterator[Endpoint]:
+        """Endpoints to be looked up: those written or selected, else the host itself."""
+        yield from _of_entries(entry.endpoints, port, names=True)
+        if entry.workload_selector is not None:
+            selected = self._entries.selected(entry.meta.namespace, entry.workload_selector.labels)
+            yield from _of_entries(selected, port, names=True)
+        elif not entry.endpoints and not is_wildcard(host):
+            yield Endpoint(address=host, port=_number(port), origin=entry.at.origin)
 
     def _of_slice(self, each: EndpointSlice, port: ServicePort, publish_not_ready: bool) -> Iterator[Endpoint]:
         number = _target(each.ports, port)
@@ -112,11 +125,16 @@ class Workloads:
         return f"{region}/{zone}" if zone else region
 
 
+def _number(port: ServicePort) -> int:
+    """What endpoints listen on that say nothing of their own."""
+    return port.target if isinstance(port.target, int) and port.target else port.number
+
+
 def _target(ports: Iterable[EndpointPort], port: ServicePort) -> int | None:
     """The number behind the service port `port`: joined by name. A slice port without a number means all."""
     for each in ports:
         if each.name == port.name:
-            return each.port or (port.target if isinstance(port.target, int) and port.target else port.number)
+            return each.port or _number(port)
     return None
 
 
@@ -133,13 +151,13 @@ def _endpoint(address: str, port: int, pod: Pod | None, locality: str, ready: bo
     return Endpoint(address=address, port=port, labels=labels, locality=locality, healthy=ready, origin=origin)
 
 
-def _of_entries(entries: Iterable[WorkloadEntry], port: ServicePort) -> Iterator[Endpoint]:
+def _of_entries(entries: Iterable[WorkloadEntry], port: ServicePort, *, names: bool = False) -> Iterator[Endpoint]:
+    """`names`: addresses may be names."""
     for entry in entries:
         is_unix = entry.address.startswith(UNIX)
-        if not is_unix and not is_ip(entry.address):
+        if not is_unix and not is_ip(entry.address) and not (names and entry.address):
             continue
-        target = port.target if isinstance(port.target, int) else 0
-        number = entry.ports.get(port.name) or target or port.number
+        number = entry.ports.get(port.name) or _number(port)
         yield Endpoint(
             address=entry.address,
             port=0 if is_unix else number,

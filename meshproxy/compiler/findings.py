@@ -54,7 +54,6 @@ _VALUES: dict[type[Message], dict[str, frozenset[str]]] = {
     ClientTLSSettings: {"mode": frozenset(("SIMPLE", "MUTUAL", "ISTIO_MUTUAL"))},
     HTTPSettings: {"h2_upgrade_policy": frozenset(("UPGRADE",))},
     LoadBalancerSettings: {"simple": frozenset(("PASSTHROUGH",))},
-    ServiceEntry: {"resolution": frozenset(("", "NONE", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"))},
     Service: {"type": frozenset(("ExternalName",)), "internal_traffic_policy": frozenset(("Local",))},
     EndpointSlice: {"address_type": frozenset(("FQDN",))},
 }

@@ -13,7 +13,17 @@ from meshproxy.model.catalog import Catalog
 from meshproxy.model.hosts import DOMAIN, is_exported, resolve_host, service_host
 from meshproxy.model.kubernetes import Service as KubernetesService
 from meshproxy.model.service_entry import ServiceEntry
+from meshproxy.plan.cluster import Resolution
 
+_RESOLUTIONS = {
+    "": Resolution.DYNAMIC,
+    "NONE": Resolution.DYNAMIC,
+    "STATIC": Resolution.STATIC,
+    "DNS": Resolution.STRICT_DNS,
+    "DNS_ROUND_ROBIN": Resolution.LOGICAL_DNS,
+    "DYNAMIC_DNS": Resolution.DYNAMIC,
+}
+"""By Istio's word. NONE is the address the client dialled: here, the host it asks for."""
 EXPORT_TO = "networking.istio.io/exportTo"
 
 
@@ -41,6 +51,7 @@ class Service:
     ports: tuple[ServicePort, ...] = ()
     addresses: tuple[str, ...] = ()
     headless: bool = False
+    resolution: Resolution = Resolution.STATIC
     sources: tuple[KubernetesService | ServiceEntry, ...] = ()
     origin: Origin | None = None
 
@@ -126,6 +137,7 @@ def _from_entry(entry: ServiceEntry, host: str) -> Service:
             if (protocol := by_word(port.protocol)) is not Protocol.UDP
         ),
         addresses=_literal(entry.addresses),
+        resolution=_RESOLUTIONS[entry.resolution],
         sources=(entry,),
         origin=entry.at.origin,
     )
@@ -141,6 +153,7 @@ def _merged(first: Service, other: Service) -> Service:
         namespace=first.namespace,
         ports=first.ports + tuple(port for port in other.ports if port.number not in numbers),
         addresses=tuple(dict.fromkeys(first.addresses + other.addresses)),
+        resolution=first.resolution,
         sources=first.sources + other.sources,
         origin=first.origin,
     )

@@ -6,6 +6,7 @@ import asyncio
 
 from meshproxy.control.settings import Settings
 from meshproxy.control.sockets import raise_open_files
+from meshproxy.control.sources.dns import Names
 from meshproxy.control.worker import Worker
 from meshproxy.proxy.options import Options
 from meshproxy.proxy.proxy import Proxy
@@ -40,4 +41,4 @@ def make_worker(settings: Settings, stats: Stats) -> Worker:
 
         ring = Ring(settings.guard_requests)
         proxy.watch(ring.watched)
-    return Worker(proxy, log, shared=settings.workers > 1, ring=ring)
+    return Worker(proxy, log, shared=settings.workers > 1, ring=ring, names=lambda changed: Names(changed, stats))

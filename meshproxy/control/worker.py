@@ -15,16 +15,20 @@ from meshproxy.control.built import Bound, Built
 from meshproxy.control.live import LiveRow, rows
 from meshproxy.control.pause import read_snapshot, settle
 from meshproxy.control.sockets import BACKLOG, bind, bound_address
+from meshproxy.plan import dns
 from meshproxy.plan.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from meshproxy.control.guard import Ring, Verdict
+    from meshproxy.control.sources.dns import Names
     from meshproxy.proxy.context import Explain
     from meshproxy.telemetry.access_log import AccessLog
     from meshproxy.upstream.clusters import Clusters
 
 _LOOK = 0.01
 _FLUSH = 0.25
+_PATIENCE = 1.0
+"""So long a configuration with new names waits for their addresses."""
 
 
 class DataPlane(Protocol):
@@ -42,15 +46,23 @@ class DataPlane(Protocol):
 
 
 class Worker:
-    """`shared`: other workers listen on the same addresses. `ring`: the requests that guard a reload."""
+    """`shared`: other workers listen on the same addresses. `ring`: the requests that guard a reload. `names` makes
+    what looks up names, of what it calls when their addresses change."""
 
     def __init__(
-        self, plane: DataPlane, log: AccessLog | None = None, *, shared: bool = False, ring: Ring | None = None
+        self,
+        plane: DataPlane,
+        log: AccessLog | None = None,
+        *,
+        shared: bool = False,
+        ring: Ring | None = None,
+        names: Callable[[Callable[[], None]], Names] | None = None,
     ) -> None:
         self._plane = plane
         self._log = log
         self._shared = shared
         self._ring = ring
+        self._names = names(self._readdress) if names is not None else None
         self._snapshot: Snapshot | None = None
         self._open: dict[Bound, tuple[asyncio.Server, Bound]] = {}
         self._flush: asyncio.TimerHandle | None = None
@@ -62,7 +74,7 @@ class Worker:
         before = self._snapshot
         try:
             self._snapshot = await read_snapshot(built.snapshot)
-            self._plane.apply(self._snapshot)
+            self._plane.apply(await self._addressed(self._snapshot))
             await self._listen(sockets)
             # freeing a large one takes as long as applying one: requests have their turn in between
             await asyncio.sleep(0)
@@ -72,6 +84,19 @@ class Worker:
         for dropped in [known for known in self._open if known not in built.listeners]:
             self._open.pop(dropped)[0].close()
         return tuple(self._open[wanted][1] for wanted in built.listeners)
+
+    async def _addressed(self, snapshot: Snapshot) -> Snapshot:
+        """With the addresses of its names, as far as they are known soon."""
+        if self._names is None:
+            return snapshot
+        self._names.want(dns.names(snapshot))
+        await self._names.first(_PATIENCE)
+        return dns.with_addresses(snapshot, self._names.answers)
+
+    def _readdress(self) -> None:
+        """A name has other addresses."""
+        if self._snapshot is not None and self._names is not None:
+            self._plane.apply(dns.with_addresses(self._snapshot, self._names.answers))
 
     async def replay(self, built: Built) -> Verdict | None:
         """What `built` would do to the last requests; None without a guard."""
@@ -107,6 +132,8 @@ class Worker:
         """Ends at once what is still open, and writes what is still to be logged."""
         self.close()
         self._plane.abort()
+        if self._names is not None:
+            self._names.stop()
         if self._log is not None:
             self._log.close()
             self._log = None

@@ -39,7 +39,8 @@ class Resolution(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One address of a cluster. Its key, by which live state survives reloads, is (address, port)."""
+    """One address of a cluster. Its key, by which live state survives reloads, is (address, port); or (name, port),
+    where the address is only what the name stands for at present."""
 
     address: str  # an IP address, or unix:///path with port 0
     port: int
@@ -49,6 +50,11 @@ class Endpoint:
     healthy: bool = True  # False: known, but not ready
     priority: int = 0  # the first one that has healthy endpoints takes the load
     origin: Origin | None = None
+    name: str = ""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.name or self.address, self.port
 
 
 @dataclass(frozen=True, slots=True)

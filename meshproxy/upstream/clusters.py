@@ -66,10 +66,10 @@ class Clusters:
     def _carried(self, plan: Cluster, old: LiveCluster | None) -> LiveCluster:
         if old is not None and old.plan == plan:
             return old
-        known = {(e.address, e.port): e for e in old.endpoints} if old is not None else {}
+        known = {endpoint.plan.key: endpoint for endpoint in old.endpoints} if old is not None else {}
         endpoints: list[LiveEndpoint] = []
         for wanted in plan.endpoints:
-            endpoint = known.get((wanted.address, wanted.port))
+            endpoint = known.get(wanted.key)
             if endpoint is None:
                 endpoint = LiveEndpoint(wanted)
             else:

@@ -37,7 +37,7 @@ class DynamicClusters:
             return None
         if not plan.host.startswith("*") and not is_ip(host):
             host = plan.host
-        key = (name, host, plan.port or port)
+        key = (name, host, plan.endpoints[0].port if plan.endpoints else port)
         if not host or not key[2]:
             return None
         live = self._live.get(key)

@@ -39,11 +39,8 @@ class LiveEndpoint:
     )
 
     def __init__(self, plan: Endpoint) -> None:
-        self.address = plan.address
         self.port = plan.port
-        self.name = f"[{plan.address}]:{plan.port}" if ":" in plan.address else f"{plan.address}:{plan.port}"
-        if plan.address.startswith("unix://"):
-            self.name = plan.address
+        self._move(plan.address)
         self.active = 0
         self.requests = 0
         self.failures = 0
@@ -67,6 +64,15 @@ class LiveEndpoint:
             self.since = clock.monotonic()
         self.plan = plan
         self.weight = plan.weight
+        if plan.address != self.address:
+            self._move(plan.address)
+
+    def _move(self, address: str) -> None:
+        """Where connections go from now on; those there are stay."""
+        self.address = address
+        self.name = f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
+        if address.startswith("unix://"):
+            self.name = address
 
     def take(self) -> UpstreamConnection | None:
         """An idle connection, the one used last first; None where there is none."""

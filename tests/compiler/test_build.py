@@ -101,17 +101,16 @@ def test_what_acts_or_asks_for_nothing_is_no_finding(text):
     assert built(REVIEWS, policy(text))[1] == ()
 
 
-def test_tls_and_tcp_rules_are_findings():
+def test_a_source_subnet_is_a_finding():
     text = f"""
 {API}
 kind: VirtualService
 metadata: {{name: v}}
 spec:
   hosts: [a.com]
-  tls: [{{match: [{{sniHosts: [a.com]}}], route: [{{destination: {{host: a.com}}}}]}}]
-  tcp: [{{route: [{{destination: {{host: a.com}}}}]}}]
+  tcp: [{{match: [{{sourceSubnet: 10.0.0.0/8}}], route: [{{destination: {{host: a.com}}}}]}}]
 """
-    assert [(each.code, each.origin.line) for each in built(text)[1]] == [("MPX0001", 7), ("MPX0001", 8)]
+    assert [(each.code, each.origin.line) for each in built(text)[1]] == [("MPX0001", 7)]
 
 
 @pytest.mark.parametrize(

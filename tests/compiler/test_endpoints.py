@@ -3,6 +3,8 @@
 import pytest
 from support.plans import API, built, endpoints_of, plan
 
+from meshproxy.plan.cluster import Resolution
+
 CLUSTER = "outbound|80||reviews.default.svc.cluster.local"
 SERVICE = """
 apiVersion: v1
@@ -208,11 +210,30 @@ def test_a_service_entrys_selector_chooses_workload_entries_and_pods_of_its_name
     assert endpoints_of(snapshot, "outbound|80||e.com") == [("10.0.0.1", 80), ("10.0.0.3", 80)]
 
 
-@pytest.mark.parametrize("resolution", ["DNS", "DNS_ROUND_ROBIN", "NONE"])
-def test_other_resolutions_are_findings_and_have_no_endpoints(resolution):
+@pytest.mark.parametrize(
+    ("resolution", "how", "address"),
+    [
+        ("DNS", Resolution.STRICT_DNS, "e.com"),
+        ("DNS_ROUND_ROBIN", Resolution.LOGICAL_DNS, "e.com"),
+        ("NONE", Resolution.DYNAMIC, "*"),
+    ],
+)
+def test_other_resolutions_name_what_is_looked_up(resolution, how, address):
     snapshot, findings = built(service_entry(f"resolution: {resolution}"))
-    assert endpoints_of(snapshot, "outbound|80||e.com") == []
-    assert [(each.code, each.origin.line, each.origin.path) for each in findings] == [("MPX0001", 4, "spec.resolution")]
+    assert endpoints_of(snapshot, "outbound|80||e.com") == [(address, 80)]
+    assert snapshot.clusters["outbound|80||e.com"].resolution is how
+    assert not findings
+
+
+def test_dns_endpoints_are_names_or_addresses_with_their_ports():
+    endpoints = "endpoints: [{address: a.com, ports: {http: 8080}}, {address: 10.0.0.1}]"
+    snapshot = plan(service_entry(f"resolution: DNS, {endpoints}"))
+    assert endpoints_of(snapshot, "outbound|80||e.com") == [("a.com", 8080), ("10.0.0.1", 80)]
+
+
+def test_what_is_mapped_is_not_looked_up():
+    snapshot = plan(service_entry("resolution: DNS"), maps=("e.com=127.0.0.1:1",))
+    assert snapshot.clusters["outbound|80||e.com"].resolution is Resolution.STATIC
 
 
 # --- --map

@@ -78,17 +78,24 @@ def test_plain_http_protocols_are_served(protocol):
     assert addresses(plan(gateway(server(protocol=protocol))))
 
 
-def test_other_servers_are_findings():
+def test_tls_and_tcp_servers_have_filter_chains():
     tls = ", tls: {mode: SIMPLE, credentialName: c}"
     snapshot, findings = built(
         gateway(server(protocol="HTTPS", port=8443, more=tls), server(protocol="TCP", port=9000))
     )
-    assert addresses(snapshot) == {}
-    assert [(each.code, each.origin.line) for each in findings] == [("MPX0001", 4)] * 2
+    secure, plain = (each for each in snapshot.listeners if each.is_gateway)
+    assert [(chain.is_tls, bool(chain.http)) for chain in secure.streams.chains] == [(True, True)]
+    assert [each.scheme for each in secure.behind] == [b"https"]
+    assert plain.streams.chains == ()  # no rule speaks of it
+    assert not findings
 
 
 def test_the_first_server_on_a_port_decides_what_it_speaks():
-    assert addresses(plan(gateway(server(protocol="TCP"), name="a"), gateway(name="b"))) == {}
+    (listener,) = (
+        each for each in plan(gateway(server(protocol="TCP"), name="a"), gateway(name="b")).listeners if each.is_gateway
+    )
+    assert listener.streams is not None
+    assert listener.gateways == ("default/a",)
 
 
 # --- routing
