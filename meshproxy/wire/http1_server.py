@@ -221,7 +221,7 @@ class RequestReader:
         if self._last is not None and not self._last.keep_alive and self._current is None:
             self.finished = True  # bytes behind "Connection: close": the request before them stands
             return
-        line = data.split(b"\r\n\r\n", self._heads)[-1]  # behind the heads that were good
+        line = data.split(b"\r\n\r\n", max(0, self._messages - 1))[-1]  # behind the heads that were good
         if isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(line):
             raise _fault(Kind.NOT_IMPLEMENTED, "unknown method")
         raise _fault(Kind.BAD_REQUEST, str(error))
