@@ -44,6 +44,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.paused = False
         self._opened = opened
         self._local_address = ""
+        self._poll: select.poll | None = None
 
     # ---- for the one who uses it
 
@@ -74,8 +75,10 @@ class UpstreamConnection(asyncio.Protocol):
     def quiet(self) -> bool:
         """Whether nothing has arrived on the idle socket, closing included. One system call: asked before a
         request that must not be sent twice."""
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+        poll = self._poll
+        if poll is None:
+            poll = self._poll = select.poll()
+            poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
         return not poll.poll(0)
 
     def release(self, now: float) -> None:

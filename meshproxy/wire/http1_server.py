@@ -23,6 +23,7 @@ from meshproxy.wire.http1_framing import (
     FRAMING,
     HOST,
     HOST_LETTERS,
+    LENGTH,
     MAX_FIELDS,
     MAX_HEAD,
     RAW_THRESHOLD,
@@ -39,7 +40,9 @@ from meshproxy.wire.http1_framing import (
 from meshproxy.wire.target import PLAIN as PLAIN_TARGET
 from meshproxy.wire.target import split_target
 
-_NAMES = FieldNames(dict.fromkeys(FRAMING | MANAGED_REQUEST | {b"expect"}, SPECIAL) | {b"host": HOST})
+_NAMES = FieldNames(
+    dict.fromkeys(FRAMING | MANAGED_REQUEST | {b"expect"}, SPECIAL) | {b"host": HOST, b"content-length": LENGTH}
+)
 _METHOD = re.compile(rb"\s*[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ")
 _OTHER_PROTOCOL = re.compile(rb" (?:RTSP|ICE)/[0-9]\.[0-9]$")
 #: A head that puts a fresh parser into the state "reading a body of this framing".
@@ -221,7 +224,7 @@ class RequestReader:
         if self._last is not None and not self._last.keep_alive and self._current is None:
             self.finished = True  # bytes behind "Connection: close": the request before them stands
             return
-        line = data.split(b"\r\n\r\n", max(0, self._messages - 1))[-1]  # behind the heads that were good
+        line = data.split(b"\r\n\r\n", self._messages)[-1]  # behind the heads that were good
         if isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(line):
             raise _fault(Kind.NOT_IMPLEMENTED, "unknown method")
         raise _fault(Kind.BAD_REQUEST, str(error))
@@ -294,7 +297,7 @@ class RequestReader:
             raise _fault(Kind.NOT_IMPLEMENTED, "CONNECT")
         fields: Fields = []
         special: Fields = []
-        host = None
+        host = length = None
         names = _NAMES
         for pair in pairs:
             try:
@@ -305,6 +308,8 @@ class RequestReader:
                 fields.append(pair)
             elif kind == HOST and host is None:
                 host = pair[1].rstrip(OWS)
+            elif kind == LENGTH and length is None:
+                length = pair[1]
             else:
                 special.append(pair)
         if url.translate(None, PLAIN_TARGET) or url[:1] != b"/" or b"/." in url:
@@ -316,8 +321,10 @@ class RequestReader:
         if special or not keep_alive or host is None:
             request.keep_alive = keep_alive
             self._read_special(request, by_name(special), has_host=host is not None)
-        else:
+        elif length is None:
             request.plain = method in IDEMPOTENT
+        if length is not None:
+            request.content_length = int(length)  # one, and of digits: the parser has seen to that
         if not host and host is not None:
             raise _fault(Kind.BAD_REQUEST, "the Host field is empty")
         if host is not None and host.translate(None, HOST_LETTERS) and not valid_host(host):
@@ -342,8 +349,6 @@ class RequestReader:
             raise _fault(Kind.BAD_REQUEST, "exactly one Host field is required")
         if is_chunked(special.get(b"transfer-encoding", []), request.version, Side.DOWNSTREAM):
             request.content_length = CHUNKED
-        elif lengths := special.get(b"content-length"):
-            request.content_length = int(lengths[0])
         if managed := MANAGED_REQUEST.intersection(special):
             request.managed = {name: special[name] for name in managed}
         self._read_connection(request, special)
