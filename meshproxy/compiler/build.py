@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from meshproxy.compiler.clusters import ClusterBuilder
+from meshproxy.compiler.connects import build_connects
 from meshproxy.compiler.destination_rules import DestinationRules
+from meshproxy.compiler.egress import (
+    ALLOW_ANY,
+    PASSTHROUGH,
+    allow_any,
+    chosen_sidecar,
+    outbound_policy,
+    passthrough_cluster,
+    restricted,
+)
 from meshproxy.compiler.endpoints import Workloads
 from meshproxy.compiler.findings import counted, find_unsupported
 from meshproxy.compiler.gateway_tls import Certificates
@@ -16,12 +28,13 @@ from meshproxy.compiler.registry import build_registry
 from meshproxy.compiler.report import Report
 from meshproxy.compiler.scope import Scope
 from meshproxy.compiler.upstream_tls import ClientCertificates
-from meshproxy.compiler.virtual_services import bind_services, of_mesh
+from meshproxy.compiler.virtual_services import Bound, bind_services, of_mesh
 from meshproxy.model.catalog import Catalog
 from meshproxy.model.hosts import MESH
 from meshproxy.model.problem import Problem
 from meshproxy.plan.listener import Listener
 from meshproxy.plan.snapshot import Snapshot
+from meshproxy.plan.table import VirtualHosts
 
 __all__ = ["BuildOptions", "build_snapshot"]
 
@@ -43,13 +56,7 @@ def build_snapshot(catalog: Catalog, options: BuildOptions) -> tuple[Snapshot, t
         hashing=Hashing(registry, rules),
     )
     bound = bind_services(catalog.virtual_services, report)
-    mesh = Listener(
-        name=MESH,
-        host=options.mesh_host,
-        port=options.mesh_port,
-        server_port=options.mesh_port,
-        virtual_hosts=build_mesh_hosts(of_mesh(bound, options.namespace), scope),
-    )
+    mesh = _mesh_listener(catalog, bound, scope, options)
     clusters = ClusterBuilder(
         registry=registry,
         workloads=Workloads(catalog),
@@ -57,6 +64,8 @@ def build_snapshot(catalog: Catalog, options: BuildOptions) -> tuple[Snapshot, t
         here=here(options.labels),
         certificates=ClientCertificates(catalog, options, report),
     ).build()
+    if mesh.connect is not None and mesh.connect.rest is not None:
+        clusters[PASSTHROUGH] = passthrough_cluster()
     gateways = build_gateway_listeners(
         catalog.gateways,
         bound,
@@ -72,3 +81,22 @@ def build_snapshot(catalog: Catalog, options: BuildOptions) -> tuple[Snapshot, t
         counts=counted(catalog),
     )
     return snapshot, report.problems
+
+
+def _mesh_listener(catalog: Catalog, bound: tuple[Bound, ...], scope: Scope, options: BuildOptions) -> Listener:
+    """What a workload sees of the services, as its Sidecar has it."""
+    sidecar = chosen_sidecar(catalog.sidecars, options)
+    rules = of_mesh(bound, options.namespace, http=False)
+    registry, rules = restricted(sidecar, scope.registry, rules, options.namespace)
+    seen = replace(scope, registry=registry)
+    hosts = build_mesh_hosts([each for each in rules if each.service.http], seen)
+    opaque = [each for each in rules if each.service.tls or each.service.tcp]
+    any_host = outbound_policy(sidecar, options) == ALLOW_ANY
+    return Listener(
+        name=MESH,
+        host=options.mesh_host,
+        port=options.mesh_port,
+        server_port=options.mesh_port,
+        virtual_hosts=VirtualHosts((*hosts.hosts, allow_any())) if any_host else hosts,
+        connect=build_connects(opaque, seen, any_host=any_host),
+    )

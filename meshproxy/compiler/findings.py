@@ -20,6 +20,7 @@ from meshproxy.model.place import json_name
 from meshproxy.model.reader import Message
 from meshproxy.model.resource import Resource
 from meshproxy.model.service_entry import ServiceEntry, WorkloadEntry
+from meshproxy.model.sidecar import IstioEgressListener, OutboundTrafficPolicy, Sidecar
 from meshproxy.model.traffic_policy import PortTrafficPolicy, TrafficPolicy
 from meshproxy.model.virtual_service import L4MatchAttributes
 
@@ -47,6 +48,9 @@ _FIELDS: dict[type[Message], tuple[str, ...]] = {
         "http2_keep_alive",
     ),
     ServiceEntry: ("subject_alt_names",),
+    Sidecar: ("ingress", "inbound_connection_pool"),
+    IstioEgressListener: ("port", "bind", "capture_mode"),
+    OutboundTrafficPolicy: ("egress_proxy",),
     WorkloadEntry: ("network", "service_account"),
     Service: ("traffic_distribution",),
 }
@@ -67,11 +71,10 @@ def find_unsupported(catalog: Catalog, report: Report) -> None:
         catalog.workload_entries,
         catalog.services,
         catalog.endpoint_slices,
+        catalog.sidecars,
     ):
         for resource in resources:
             _walk(resource, report)
-    for sidecar in catalog.sidecars:
-        report.unsupported("a Sidecar", sidecar.at.origin)
 
 
 def _walk(message: Message, report: Report) -> None:

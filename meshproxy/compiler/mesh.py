@@ -30,7 +30,7 @@ def build_mesh_hosts(bound: list[Bound], mesh: Scope) -> VirtualHosts:
     services = mesh.registry.services
     # names that are no services go first: `reviews.prod` takes that name away from the service
     hosts = [*_foreign_hosts(bound, mesh)]
-    governing = _Governing(bound)
+    governing = Governing(bound)
     for service in services.values():
         hosts += _service_hosts(service, governing.of(service.host), mesh)
     return VirtualHosts(tuple(_claimed(hosts)))
@@ -90,7 +90,7 @@ def _http_ports(bound: Bound, services: Mapping[str, Service]) -> list[int]:
     return sorted({port.number for service in governed for port in service.http_ports})
 
 
-class _Governing:
+class Governing:
     """Which VirtualServices may govern a service."""
 
     def __init__(self, bound: list[Bound]) -> None:

@@ -43,14 +43,14 @@ def bind_services(services: Iterable[VirtualService], report: Report) -> tuple[B
     )
 
 
-def of_mesh(services: Iterable[Bound], namespace: str) -> list[Bound]:
+def of_mesh(services: Iterable[Bound], namespace: str, *, http: bool = True) -> list[Bound]:
     """Those of the mesh a client in `namespace` sees: its own private ones first, then those exported to it by
-    name, then the public ones (push_context.go)."""
+    name, then the public ones (push_context.go). `http`: only those with rules for HTTP."""
     visible = [
         each
         for each in services
         if MESH in each.gateways
-        and each.service.http
+        and (not http or each.service.http)
         and is_exported(each.service.export_to, each.namespace, namespace)
     ]
     return sorted(visible, key=lambda each: _distance(each, namespace))

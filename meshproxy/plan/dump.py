@@ -11,6 +11,7 @@ from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
+from meshproxy.plan.connect_table import ConnectTable
 from meshproxy.plan.hashing import CookieHash, HeaderHash, Maglev, QueryHash, RingHash, SourceIpHash
 from meshproxy.plan.header_ops import HeaderOps, Template
 from meshproxy.plan.match import (
@@ -108,6 +109,7 @@ _BY_TYPE: dict[type, Callable[[Any], Json]] = {
     HeaderOps: _operations,
     RouteTable: lambda table: _json(table.routes),
     VirtualHosts: lambda hosts: _json(hosts.hosts),
+    ConnectTable: lambda table: _json(table.entries),
     StreamTable: lambda table: _json(table.chains),
     IPv4Network: str,
     IPv6Network: str,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from meshproxy.base.message import Request
 from meshproxy.base.origin import Origin
+from meshproxy.plan.connect_table import ConnectTable
 from meshproxy.plan.stream_table import StreamTable
 from meshproxy.plan.table import VirtualHosts
 
@@ -35,6 +36,7 @@ class Listener:
     scheme: bytes = b"http"  # of requests on a gateway
     streams: StreamTable | None = None
     behind: tuple[Listener, ...] = ()
+    connect: ConnectTable | None = None  # None: CONNECT is not understood
 
 
 def scheme_of(request: Request) -> bytes:
