@@ -14,6 +14,8 @@ _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.
 PLAIN = _UNRESERVED + b"/!$&'()*+,=:@"
 """Of these letters a path is made that stays as it is, unless it has a segment that begins with a dot."""
 _ESCAPED_BY_US = {byte: b"%%%02X" % byte for byte in b'"<>^`{|} '}
+_BARE = b"\xff"  # stands for it: no path has this byte
+_MADE_ESCAPE = re.compile(_BARE + rb"(?=[0-9A-Fa-f]{2})")
 _TOKEN = re.compile(rb"%([0-9A-Fa-f]{2})|.", re.DOTALL)
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)", re.DOTALL | re.IGNORECASE)
 _DOT_SEGMENT = re.compile(rb"(\.\.?)(?:;.*)?", re.DOTALL)
@@ -66,6 +68,7 @@ def normalized(path: bytes) -> bytes:
 def _decoded(path: bytes) -> bytes:
     """Escapes of unreserved characters undone, once; `\\` as `/`; what a path may not hold escaped."""
     out: list[bytes] = []
+    bare = False  # whether there is a % that begins no escape
     for token in _TOKEN.finditer(path):
         text = token[0]
         byte = text[0]
@@ -74,10 +77,15 @@ def _decoded(path: bytes) -> bytes:
             if value == 0:
                 raise _bad("an escaped NUL in the path")
             out.append(bytes((value,)) if value in _UNRESERVED else text)
-        elif byte >= 0x80 or byte < 0x20:
+        elif byte >= 0x7F or byte < 0x20:
             raise _bad("a byte in the path that must be escaped")
         elif byte == 0x5C:
             out.append(b"/")
+        elif byte == 0x25:
+            bare = True
+            out.append(_BARE)
         else:
             out.append(_ESCAPED_BY_US.get(byte, text))
-    return b"".join(out)
+    decoded = b"".join(out)
+    # what is undone behind it must not make an escape of it, which the next one would undo (googleurl does the same)
+    return _MADE_ESCAPE.sub(b"%25", decoded).replace(_BARE, b"%") if bare else decoded
