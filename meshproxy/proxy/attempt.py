@@ -21,8 +21,9 @@ from meshproxy.proxy.reply import reply_to
 from meshproxy.proxy.timer import Alarm
 from meshproxy.upstream.cluster import LiveCluster
 from meshproxy.upstream.connection import UpstreamConnection
-from meshproxy.upstream.dial import Dial
+from meshproxy.upstream.dial import Pending
 from meshproxy.upstream.endpoint import LiveEndpoint
+from meshproxy.upstream.opening import Purpose
 from meshproxy.wire.http1_client import request_head
 from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
 
@@ -45,13 +46,14 @@ class Attempting(ExchangeRecord):
     _cluster: LiveCluster
     _target: bytes  # this and the next: unless the request is plain
     _host: bytes
-    _dial: Dial | None = None
+    _dial: Pending | None = None
     _timeout: float | None = None  # of the whole exchange, and its alarm
     _timeout_alarm: Alarm | None = None
     _try_timeout: float | None = None
     _try_alarm: Alarm | None = None
     _replay: list[bytes] | None = None  # what has gone up of the body, while it can be sent again
     _service_began = 0.0
+    _key: int | None = None  # the request's hash
 
     # ---- coroutines, driven by hand
 
@@ -111,9 +113,9 @@ class Attempting(ExchangeRecord):
         retry = route.retry if route is not None else None
         left = retry.attempts if retry is not None else 0
         tried: list[LiveEndpoint] = []
+        if outcome is None:
+            outcome = await self._try_once(tried)
         while True:
-            if outcome is None:
-                outcome = await self._try_once(tried)
             if isinstance(outcome, ProxyError) and self._died_unheard(outcome):
                 self.attempts -= 1  # a kept connection died under the request: no attempt of the policy's
                 outcome = await self._try_once(tried, fresh=True)
@@ -124,11 +126,12 @@ class Attempting(ExchangeRecord):
             assert retry is not None
             assert self.endpoint is not None
             self._drop_attempt(outcome.kind if isinstance(outcome, ProxyError) else None)
-            outcome = None
             left -= 1
             if retry.avoid_previous_hosts:
                 tried.append(self.endpoint)
-            await self._sleep(retry.backoff(retry.attempts - left, clock.draw()))
+            with self._cluster.retry():
+                await self._sleep(retry.backoff(retry.attempts - left, clock.draw()))
+                outcome = await self._try_once(tried)
 
     async def _try_once(self, tried: list[LiveEndpoint], *, fresh: bool = False) -> Outcome:
         """One attempt, on a kept connection where there is one, unless it is to be `fresh`."""
@@ -136,7 +139,7 @@ class Attempting(ExchangeRecord):
         try:
             endpoint = self._picked
             if endpoint is None:
-                endpoint = self._picked = self.endpoint = self._cluster.pick(tried)
+                endpoint = self._picked = self.endpoint = self._cluster.pick(tried, self._key)
             connection = None if fresh or self.request.upgrade is not None else self._kept(endpoint)
             if connection is None:
                 connection = await self._connect(endpoint)
@@ -147,6 +150,7 @@ class Attempting(ExchangeRecord):
                 await PAUSE
         except ProxyError as error:
             return error
+        self._cluster.answered(endpoint, response.status)
         return response
 
     def _died_unheard(self, error: ProxyError) -> bool:
@@ -159,7 +163,7 @@ class Attempting(ExchangeRecord):
             return False
         if self.request.method not in IDEMPOTENT or not self._can_replay():
             return False
-        self._drop_attempt(error.kind)
+        self._drop_attempt(None)
         return True
 
     def _is_retried(self, retry: Retry | None, outcome: Outcome, left: int) -> bool:
@@ -173,7 +177,12 @@ class Attempting(ExchangeRecord):
         if wanted and not left:
             self.flag(flag)
             self.flag("URX")
-        return wanted and left > 0 and self._can_replay()
+        if not wanted or left <= 0 or not self._can_replay():
+            return False
+        if not self._cluster.may_retry():
+            self.flag("UO")
+            return False
+        return True
 
     def _can_replay(self) -> bool:
         """Whether the request can be sent once more from its beginning."""
@@ -181,17 +190,22 @@ class Attempting(ExchangeRecord):
 
     def _kept(self, endpoint: LiveEndpoint) -> UpstreamConnection | None:
         """A kept connection of this endpoint. For what must not be sent twice, one on which nothing has happened."""
-        connection = endpoint.take()
+        cluster, purpose = self._cluster, self._purpose()
+        connection = cluster.take(endpoint, purpose)
         if self.request.method in IDEMPOTENT:
             return connection
         while connection is not None and not connection.quiet():
             connection.close()
-            connection = endpoint.take()
+            connection = cluster.take(endpoint, purpose)
         return connection
 
+    def _purpose(self) -> Purpose | None:
+        host = self.request.host if self._plain else self._host
+        return self._cluster.purpose(host, self.client)
+
     async def _connect(self, endpoint: LiveEndpoint) -> UpstreamConnection:
-        within = self._cluster.plan.connect_timeout
-        dial = self._dial = Dial(endpoint, within, self._context.upstream_opened, self._on_dialled)
+        opened = self._context.upstream_opened
+        dial = self._dial = self._cluster.wait(endpoint, self._purpose(), opened, self._on_dialled)
         while not dial.finished:
             self._waits = CONNECTION
             await PAUSE

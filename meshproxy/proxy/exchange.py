@@ -12,15 +12,17 @@ from collections.abc import Coroutine
 from typing import Any
 
 from meshproxy.base import clock
+from meshproxy.base.addresses import split_authority
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import IDEMPOTENT, Fields
-from meshproxy.base.message import CHUNKED, Response
+from meshproxy.base.message import CHUNKED, Request, Response
 from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.listener import scheme_of
 from meshproxy.plan.route import Destination, Forward, Route
 from meshproxy.proxy import heads, local, retries
 from meshproxy.proxy.attempt import Attempting, Outcome
+from meshproxy.proxy.hashing import hashed
 from meshproxy.proxy.record import BODY, HEAD, NOTHING, TUNNEL
 from meshproxy.proxy.reply import Reply, reply_to
 from meshproxy.proxy.tunnel import Tunnel
@@ -39,6 +41,7 @@ class Exchange(Attempting):
     _cors_origin: bytes | None = None
     _interim_sent = False
     _destination: Destination | None = None
+    _cookies: Fields = []  # noqa: RUF012 (shared, never changed)
     _tunnel: Tunnel
 
     # ---- the course of a request
@@ -73,7 +76,7 @@ class Exchange(Attempting):
         assert isinstance(action, Forward)
         destination = action.choose(clock.draw())
         name = self.upstream_cluster = destination.cluster
-        cluster = self._live.clusters.get(name)
+        cluster = self._live.clusters.get(name) or self._live.cluster(name, *_asked(request))
         if cluster is None:
             raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {name}")
         self._cluster = cluster
@@ -217,6 +220,9 @@ class Exchange(Attempting):
             self._target, self._host, told = heads.rewritten(route.rewrite, destination.authority, request)
             self.original_path = request.target
             self.upstream_fields = self.upstream_fields + told
+        if route.hashes:
+            listener = self._live.listeners[self._listener]
+            self._key, self._cookies = hashed(route.hashes, request, self.client, is_gateway=listener.is_gateway)
         if route.timeout is not None:
             self._timeout = route.timeout
             if request.complete:
@@ -241,7 +247,7 @@ class Exchange(Attempting):
             (b"x-envoy-upstream-service-time", b"%d" % (took * 1000)),
         )
         if not self._plain and self.route is not None:
-            fields = self._adorned(fields, self.route)
+            fields = self._adorned([*fields, *self._cookies], self.route)
         self.details = "via_upstream"
         self._write_head(response, fields)
         if response.body or response.content_length < 0:
@@ -383,3 +389,8 @@ class Exchange(Attempting):
         if context.access_log is not None:
             context.access_log.log(self)
         self.client.exchange_done(keep=self.keep)
+
+
+def _asked(request: Request) -> tuple[str, int]:
+    """The host and port a request is for, where that decides who is called."""
+    return split_authority(request.host.decode("latin-1"), 443 if request.scheme == b"https" else 80)

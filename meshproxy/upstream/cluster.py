@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.plan.cluster import Cluster
 from meshproxy.upstream.balancers import picker
+from meshproxy.upstream.connection import UpstreamConnection
+from meshproxy.upstream.dial import Dial, Opened, Pending
 from meshproxy.upstream.endpoint import LiveEndpoint
+from meshproxy.upstream.opening import Client, Purpose
 
 HOST_SELECTION_ATTEMPTS = 5
 """So often a retry picks again while the pick is a host it has already tried (Istio's value)."""
@@ -42,11 +46,38 @@ class LiveCluster:
         endpoint.requests += 1
         return endpoint
 
+    def answered(self, endpoint: LiveEndpoint, status: int) -> None:
+        """The head of its answer is there."""
+
     def done(self, endpoint: LiveEndpoint, failure: Kind | None) -> None:
         """The attempt is over: answered (None), or why not."""
         endpoint.active -= 1
         if failure is not None:
             endpoint.failures += 1
+
+    def may_retry(self) -> bool:
+        """Whether one more retry may be under way."""
+        return True
+
+    def retry(self) -> AbstractContextManager[None]:
+        """What a retry is done in."""
+        return nullcontext()
+
+    # ---- connections
+
+    def purpose(self, host: bytes, client: Client) -> Purpose | None:
+        """What the connection for a request of `client` with this Host must be good for; None: for any."""
+        return None
+
+    def take(self, endpoint: LiveEndpoint, purpose: Purpose | None) -> UpstreamConnection | None:
+        """A kept connection, if there is one."""
+        return endpoint.take()
+
+    def wait(
+        self, endpoint: LiveEndpoint, purpose: Purpose | None, opened: Opened, done: Callable[[], None]
+    ) -> Pending:
+        """For a connection: `done` is called when it is there, or cannot be had."""
+        return Dial(endpoint, self.plan.connect_timeout, opened, done)
 
     def replaced_by(self, successor: LiveCluster | None) -> None:
         """By a reload; None: the cluster is gone."""

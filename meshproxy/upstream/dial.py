@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Retry, Side
@@ -50,6 +51,19 @@ def _cause(error: OSError) -> str:
     with suppress(IndexError):
         words = words.split("] ", 1)[1] if words.startswith("[") else words
     return f"delayed connect error: {error.errno}|{words}"
+
+
+class Pending(Protocol):
+    """A connection that somebody waits for."""
+
+    @property
+    def finished(self) -> bool: ...
+
+    def result(self) -> UpstreamConnection:
+        """Raises ProxyError where there is none."""
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
 
 
 class Dial:

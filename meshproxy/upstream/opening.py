@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from meshproxy.base.errors import Kind, ProxyError, Retry, Side
 from meshproxy.plan.cluster import Cluster
@@ -33,6 +33,24 @@ class Purpose:
 
 
 ANY = Purpose()
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Of a connection, as `ip:port`."""
+
+    local_address: str
+    remote_address: str
+
+
+class Client(Protocol):
+    """Whose request it is: the addresses (`ip:port`) of both ends of its connection."""
+
+    @property
+    def local_address(self) -> str: ...
+
+    @property
+    def remote_address(self) -> str: ...
 
 
 async def open_connection(

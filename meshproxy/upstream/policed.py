@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
@@ -21,7 +22,7 @@ from meshproxy.upstream.choosing import chooser_of
 from meshproxy.upstream.cluster import HOST_SELECTION_ATTEMPTS, LiveCluster
 from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.upstream.locality import Chooser
-from meshproxy.upstream.opening import ANY, Purpose
+from meshproxy.upstream.opening import ANY, Client, Purpose
 from meshproxy.upstream.outlier import Detected, Detector
 from meshproxy.upstream.pool import Opened, Pool, PooledConnection, Ticket
 from meshproxy.upstream.tls import Contexts
@@ -202,24 +203,23 @@ class PolicedCluster(LiveCluster):
 
     # ---- connections
 
-    def purpose(self, host: bytes, source: str, local: str) -> Purpose:
-        """What the connection for a request must be good for; addresses are `ip:port`, of the client's connection."""
+    def purpose(self, host: bytes, client: Client) -> Purpose:
         plan = self.plan
         if plan.tls is None and plan.proxy_protocol is None:
             return ANY
         header = b""
         if plan.proxy_protocol is not None:
-            header = _HEADERS[plan.proxy_protocol](_parted(source), _parted(local))
+            header = _HEADERS[plan.proxy_protocol](_parted(client.remote_address), _parted(client.local_address))
         name = plan.tls.sni or _name_of(host) if plan.tls is not None else ""
         return Purpose(name, header)
 
-    def take(self, endpoint: LiveEndpoint, purpose: Purpose) -> PooledConnection | None:
-        """A kept connection. Raises ProxyError(OVERFLOW)."""
-        return self._pool(endpoint, purpose).take()
+    def take(self, endpoint: LiveEndpoint, purpose: Purpose | None) -> PooledConnection | None:
+        """Raises ProxyError(OVERFLOW)."""
+        return self._pool(endpoint, purpose or ANY).take()
 
-    def wait(self, endpoint: LiveEndpoint, purpose: Purpose, opened: Opened, done: Callable[[], None]) -> Ticket:
-        """For a connection. Raises ProxyError(OVERFLOW)."""
-        return self._pool(endpoint, purpose).wait(opened, done)
+    def wait(self, endpoint: LiveEndpoint, purpose: Purpose | None, opened: Opened, done: Callable[[], None]) -> Ticket:
+        """Raises ProxyError(OVERFLOW)."""
+        return self._pool(endpoint, purpose or ANY).wait(opened, done)
 
     def _pool(self, endpoint: LiveEndpoint, purpose: Purpose) -> Pool:
         pool = endpoint.pools.get(purpose)
@@ -238,11 +238,18 @@ class PolicedCluster(LiveCluster):
     # ---- retries
 
     def may_retry(self) -> bool:
-        """Whether one more retry may be under way; counts a refusal."""
         if self.breaker.may_retry(clock.monotonic()):
             return True
         self.breaker.retry_overflow.add()
         return False
+
+    @contextmanager
+    def retry(self) -> Iterator[None]:
+        self.breaker.retries.take()
+        try:
+            yield
+        finally:
+            self.breaker.retries.give()
 
 
 class _Ejections:

@@ -9,7 +9,7 @@ from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.upstream.breaker import Resource
 from meshproxy.upstream.cluster import LiveCluster
 from meshproxy.upstream.endpoint import LiveEndpoint
-from meshproxy.upstream.opening import ANY, open_connection
+from meshproxy.upstream.opening import ANY, Ends, open_connection
 from meshproxy.upstream.policed import PolicedCluster
 from meshproxy.upstream.tls import Contexts
 
@@ -36,7 +36,7 @@ async def open_stream(
     a PROXY header to the endpoint may need. Raises ProxyError CONNECT_FAILURE or CONNECT_TIMEOUT."""
     if not isinstance(cluster, PolicedCluster):
         return await open_connection(cluster.plan, endpoint, ANY, Contexts(), lambda: protocol)
-    purpose = cluster.purpose(host.encode(), source, local)
+    purpose = cluster.purpose(host.encode(), Ends(local, source))
     opened = await open_connection(cluster.plan, endpoint, purpose, cluster.contexts, lambda: protocol)
     cluster.connected(endpoint)
     return opened

@@ -17,7 +17,8 @@ from support.wait import eventually
 
 from meshproxy.base.message import Request
 from meshproxy.plan.cluster import Endpoint
-from meshproxy.plan.hashing import Client, CookieHash, HeaderHash, QueryHash, SourceIpHash, hash_of
+from meshproxy.plan.hashing import CookieHash, HeaderHash, QueryHash, SourceIpHash
+from meshproxy.proxy.hashing import hashed
 from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.upstream.maglev import MaglevTable
 from meshproxy.upstream.ring import Ring
@@ -26,7 +27,14 @@ pytestmark = pytest.mark.skipif(executable() is None, reason="there is no Envoy 
 
 SOCKETS = [reserve() for _ in range(7)]
 PORTS = [sock.getsockname()[1] for sock in SOCKETS]
-ME = Client(ip=b"127.0.0.1", remote_address="127.0.0.1:1", local_address="127.0.0.1:2")
+
+
+class ME:
+    """The client's connection."""
+
+    remote_ip, remote_address, local_address = b"127.0.0.1", "127.0.0.1:1", "127.0.0.1:2"
+
+
 #: Cluster → (kind, size, weights of the first endpoints, how many keys).
 TABLES: Mapping[str, tuple[str, int, tuple[int, ...], int]] = {
     "ring-5": ("ring", 1024, (1, 1, 1, 1, 1), 10_000),
@@ -64,6 +72,7 @@ ASKED = [
     ([("x-a", "x,y"), ("cookie", "user=a=b")], "q=%41+b"),
     ([("X-A", "  padded  "), ("cookie", "user=;user=second")], "q"),
     ([("x-a", "é"), ("cookie", "user= spaced ")], "Q=1&q=3"),
+    ([("x-a", "f"), ("cookie", "user=f"), ("x-forwarded-for", "10.1.2.3, 10.9.8.7")], "q=f"),
     *(([("x-a", f"v{n}"), ("cookie", f"user=u{n}")], f"q=k{n}") for n in range(40)),
 ]
 
@@ -88,7 +97,7 @@ def table_of(kind: str, size: int, weights: tuple[int, ...]) -> Ring | MaglevTab
 @pytest.fixture(scope="module")
 def envoy() -> Iterator[Envoy]:
     by_key = [{"header": {"header_name": "x-key"}}]
-    routes = {**{name: by_key for name in TABLES}, **{name: theirs for name, (theirs, _) in POLICIES.items()}}
+    routes = {**dict.fromkeys(TABLES, by_key), **{name: theirs for name, (theirs, _) in POLICIES.items()}}
     hosts = [
         virtual_host(
             name, [name], [{"match": {"prefix": "/"}, "route": {**forward(name), "hash_policy": policy, **NO_RETRY}}]
@@ -151,7 +160,7 @@ def test_each_policy_hashes_what_envoy_hashes(envoy: Envoy, name: str) -> None:
     for n, (fields, query) in enumerate(ASKED):
         pairs = [(key.encode(), value.encode("latin-1").strip()) for key, value in fields]
         request = Request(b"GET", b"/%d" % n, query.encode(), b"h", pairs)
-        digest = hash_of(POLICIES[name][1], request, ME)
+        digest, _ = hashed(POLICIES[name][1], request, ME, is_gateway=False)
         path = f"/{n}?{query}"
         ours[path] = table.find(digest).name if digest is not None else theirs[path]
     assert ours == theirs

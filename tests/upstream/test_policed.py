@@ -27,7 +27,8 @@ class User:
     def __init__(self, cluster, endpoint, host=b"h", source=ME[0]):
         self.came = asyncio.Event()
         self.cluster, self.endpoint = cluster, endpoint
-        self.purpose = cluster.purpose(host, source, ME[1])
+        self.remote_address, self.local_address = source, ME[1]
+        self.purpose = cluster.purpose(host, self)
         self.ticket = self.connection = None
 
     def on_upstream_data(self):
