@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
@@ -17,20 +16,11 @@ from meshproxy.base.message import Request
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.exchange import Exchange
 from meshproxy.proxy.forwarding import gateway_fields, sidecar_fields
+from meshproxy.proxy.owner import Owner
 from meshproxy.upstream.connection import HIGH_WATER, LOW_WATER
 from meshproxy.wire.http1_server import RequestReader
 
 _SIDECAR, _GATEWAY = (b"server", b"envoy"), (b"server", b"istio-envoy")
-
-
-class Owner(Protocol):
-    """The worker's data plane, as a connection sees it. `now` is the coarse clock of its sweep."""
-
-    now: float
-
-    def opened(self, connection: Downstream) -> None: ...
-
-    def closed(self, connection: Downstream) -> None: ...
 
 
 class Downstream(asyncio.Protocol):

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from meshproxy.base import clock
+from meshproxy.base.message import Request
 from meshproxy.plan.stream_table import Chain, StreamTable
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.owner import Known, Owner
@@ -24,9 +25,12 @@ from meshproxy.wire.tls_server import TlsServerTransport
 NO_CHAIN, BROKEN = "NR", "DPE"
 
 
+Http = Callable[[str, Known], asyncio.Protocol]
+"""Makes the protocol that answers HTTP for a listener, of its name and what is known of the client."""
+
+
 class Front(asyncio.Protocol):
-    """`http` makes the protocol that answers HTTP for a listener. `asked` is the host and port of a CONNECT that the
-    connection began with."""
+    """`asked` is the host and port of the CONNECT, `request`, that the connection began with."""
 
     transport: asyncio.Transport
 
@@ -35,14 +39,16 @@ class Front(asyncio.Protocol):
         owner: Owner,
         context: Context,
         table: StreamTable,
-        http: Callable[[str, Known], asyncio.Protocol],
+        http: Http,
         asked: tuple[str, int] | None = None,
+        request: Request | None = None,
     ) -> None:
         self._owner = owner
         self._context = context
         self._table = table
         self._http = http
         self._asked = asked
+        self._request = request
         self._received = b""
         self._addresses: tuple[str, str] | None = None
         self._awaits_header = table.proxy_protocol
@@ -179,6 +185,8 @@ class Front(asyncio.Protocol):
         addresses = self._addresses or (address_text(info("sockname")), address_text(info("peername")))
         record = StreamRecord(*addresses)
         record.requested_server_name = self._server_name
+        if self._request is not None:
+            record.request, record.status = self._request, 200
         return record
 
     # ---- for the worker

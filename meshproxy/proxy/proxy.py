@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from meshproxy.base import clock
 from meshproxy.plan.snapshot import Snapshot
+from meshproxy.proxy.connect import ForwardProxy
 from meshproxy.proxy.context import Context, Explain, Live, Log, Metrics
 from meshproxy.proxy.downstream import Downstream
 from meshproxy.proxy.forwarding import http_date
@@ -74,6 +75,8 @@ class Proxy:
             plan = context.live.listeners.get(listener)
             if plan is not None and plan.streams is not None:
                 return Front(self, context, plan.streams, self._known_client)
+            if plan is not None and plan.connect is not None:
+                return ForwardProxy(self, context, listener, self._known_client)
             return Downstream(self, context, listener, is_gateway=plan is not None and plan.is_gateway)
 
         return protocol
@@ -81,6 +84,8 @@ class Proxy:
     def _known_client(self, listener: str, known: Known) -> asyncio.Protocol:
         """What answers HTTP behind a front."""
         plan = self._context.live.listeners.get(listener)
+        if plan is not None and plan.connect is not None:
+            return ForwardProxy(self, self._context, listener, self._known_client)
         return KnownClient(self, self._context, listener, known, is_gateway=plan is not None and plan.is_gateway)
 
     def explain(self, explain: Explain | None) -> None:

@@ -105,7 +105,6 @@ LINES = {
     "relative target": b"GET x HTTP/1.1\r\n",
     "asterisk with GET": b"GET * HTTP/1.1\r\n",
     "empty target": b"GET  HTTP/1.1\r\n",
-    "CONNECT": b"CONNECT {}:80 HTTP/1.1\r\n",
     "userinfo in absolute form": b"GET http://user@{}/ HTTP/1.1\r\n",
     "another scheme": b"GET ftp://{}/ HTTP/1.1\r\n",
     "absolute form without a host": b"GET http:/// HTTP/1.1\r\n",

@@ -36,7 +36,7 @@ def tcp_service(host: str, *endpoints: tuple[int, str], number: int = 9000, prot
     """A static service of (port, version) on loopback, its port named `stream`."""
     return document(
         "ServiceEntry",
-        host.replace(".", "-"),
+        host.replace(".", "-").replace("*", "any"),
         {
             "hosts": [host],
             "location": "MESH_INTERNAL",
