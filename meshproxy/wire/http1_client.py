@@ -21,6 +21,7 @@ from meshproxy.wire.http1_framing import (
     MAX_FIELDS,
     MAX_HEAD,
     OURS,
+    PLAIN_CONNECTION,
     RAW_THRESHOLD,
     SPECIAL,
     ChunkLines,
@@ -211,7 +212,7 @@ class ResponseReader:
                 fields.append(pair)
             elif kind < SPECIAL:
                 found[kind] = pair[1]
-            elif kind == SPECIAL or pair[1] != b"keep-alive":
+            elif kind == SPECIAL or pair[1] not in PLAIN_CONNECTION:
                 special.append(pair)
         length = found[LENGTH]
         parser = self._parser
@@ -284,7 +285,10 @@ class ResponseReader:
     def _accept_upgrade(self, response: Response, special: dict[bytes, list[bytes]]) -> None:
         if self._upgrade is None:
             raise _fault("101 without being asked")
-        response.upgrade = special.get(b"upgrade", [b""])[0]
+        accepted = special.get(b"upgrade")
+        if not accepted or not accepted[0]:
+            raise _fault("101 that does not say to what")
+        response.upgrade = accepted[0]
         response.content_length = 0
         response.complete = True
         self.reusable = False

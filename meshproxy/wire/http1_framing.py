@@ -31,8 +31,8 @@ _NEVER_NOMINATED = frozenset(
 )
 _NEVER_NOMINATED_PREFIXES = (b"x-forwarded-", b"x-envoy-")
 
-_PLAIN_CONNECTION = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
-_NOTHING: frozenset[bytes] = frozenset()
+PLAIN_CONNECTION = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
+"""What Connection mostly says; it names no field."""
 
 HOST_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -105,8 +105,6 @@ def last_chunk(trailers: Fields) -> bytes:
 
 def nominated(connection: bytes) -> frozenset[bytes]:
     """The fields, in lower case, that a Connection value takes out of the message."""
-    if connection in _PLAIN_CONNECTION:
-        return _NOTHING
     return frozenset(
         name
         for name in listed(connection)
@@ -134,6 +132,15 @@ def is_chunked(codings: list[bytes], version: bytes, side: Side) -> bool:
     if side is Side.DOWNSTREAM and names.count(b"chunked") <= 1 and names[-1:] == [b"chunked"] and len(names) > 1:
         raise ProxyError(Kind.NOT_IMPLEMENTED, side, "a transfer coding other than chunked")
     raise ProxyError(kind, side, "Transfer-Encoding is not a single chunked")
+
+
+def check_request_head(url: bytes, pairs: Fields) -> None:
+    """Raises where the head is too large; it may have come with a body or further heads in one read."""
+    if len(url) > MAX_HEAD:
+        raise ProxyError(Kind.URI_TOO_LONG, Side.DOWNSTREAM, "the request line is larger than 60 KiB")
+    if len(pairs) > MAX_FIELDS or len(url) + size_of(pairs) > MAX_HEAD:
+        cause = f"the request head is larger than 60 KiB or has more than {MAX_FIELDS} fields"
+        raise ProxyError(Kind.HEADERS_TOO_LARGE, Side.DOWNSTREAM, cause)
 
 
 def check_trailers(trailers: Fields, side: Side) -> None:

@@ -9,7 +9,6 @@ A fault of the client raises nothing: it is kept in `error`, to be answered afte
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from http import HTTPStatus
 from typing import Any
@@ -26,25 +25,26 @@ from meshproxy.wire.http1_framing import (
     LENGTH,
     MAX_FIELDS,
     MAX_HEAD,
+    PLAIN_CONNECTION,
     RAW_THRESHOLD,
     SPECIAL,
     ChunkLines,
     FieldNames,
     by_name,
+    check_request_head,
     check_trailers,
     is_chunked,
     nominated,
     size_of,
     valid_host,
 )
+from meshproxy.wire.other_protocols import METHOD, OtherProtocols
 from meshproxy.wire.target import PLAIN as PLAIN_TARGET
 from meshproxy.wire.target import split_target
 
 _NAMES = FieldNames(
     dict.fromkeys(FRAMING | MANAGED_REQUEST | {b"expect"}, SPECIAL) | {b"host": HOST, b"content-length": LENGTH}
 )
-_METHOD = re.compile(rb"\s*[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ")
-_OTHER_PROTOCOL = re.compile(rb" (?:RTSP|ICE)/[0-9]\.[0-9]$")
 #: A head that puts a fresh parser into the state "reading a body of this framing".
 _PRIMER = b"POST / HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n"
 _join_pair = b": ".join
@@ -65,6 +65,7 @@ class RequestReader:
         self.requests: deque[Request] = deque()
         self.error: ProxyError | None = None
         self.finished = False
+        self.connect: bytes | None = None  # the authority of a CONNECT: for the one who refuses it, or does not
         self.mid_head = False  # a head has begun and is not complete
         self._held: list[bytes] | None = None
         self._current: Request | None = None
@@ -74,10 +75,10 @@ class RequestReader:
         self._head_size = 0
         self._priming = False
         self._chunk_lines = ChunkLines()
+        self._protocols = OtherProtocols()
         self._size = 0  # of this feed
         self._completed = False  # a message has ended in this feed
         self._messages = 0  # begun in this feed
-        self._line: bytes | None = b""  # of a message's first line what is there, until it is whole
         self._last: Request | None = None  # the request that ended last
         self._ended: Request | None = None  # the chunked request that has ended in this feed
         self._parser: Any = httptools.HttpRequestParser(self)
@@ -128,12 +129,14 @@ class RequestReader:
 
     def _parse(self, data: bytes) -> None:
         size = self._size = len(data)
-        if self._line is not None:
+        protocols = self._protocols
+        if protocols.line is not None:
             end = data.find(b"\r")
-            if data[end - 8 : end - 3] == b"HTTP/" and not self._line:
-                self._line = None  # the plain case of `_check_first_line`
+            if data[end - 8 : end - 3] == b"HTTP/" and not protocols.line:
+                protocols.line = None  # the plain case of `check`
             else:
-                self._check_first_line(data)
+                protocols.check(data)
+        inside_head = self.mid_head
         current = self._current
         before = self._received(current) if current is not None else 0
         self._completed = False
@@ -150,7 +153,7 @@ class RequestReader:
         elif not self._completed or self._url or self._pairs:
             self._watch_head(size)
         if self._messages > 1 or (self._completed and self.mid_head):
-            self._check_later_lines(data)
+            self._check_later(data, int(inside_head))
 
     def _watch_head(self, size: int) -> None:
         """A head has begun; it must not go on for ever. What came before it in the same read is not of it."""
@@ -191,30 +194,13 @@ class RequestReader:
         """Bytes of its body, and of its trailers, that are here."""
         return sum(map(len, request.body)) + size_of(request.trailers if request.complete else self._pairs)
 
-    def _check_first_line(self, data: bytes) -> None:
-        """httptools takes RTSP and ICE for HTTP: the first line of a message says what it is, once it is there."""
-        line = self._line + data if self._line else data
-        end = line.find(b"\r")
-        if end == 0:
-            line = line.lstrip(b"\r\n")
-            end = line.find(b"\r")
-        if end < 0:
-            self._line = line
-        else:
-            self._line = None
-            if line[end - 8 : end - 3] != b"HTTP/" and _OTHER_PROTOCOL.search(line[:end]):
-                raise _fault(Kind.BAD_REQUEST, "not HTTP")
-
-    def _check_later_lines(self, data: bytes) -> None:
-        """The same for messages behind the first of a read: where they begin is not known, so that any line that
-        looks like a request of another protocol is taken for one."""
-        if b" RTSP/" in data or b" ICE/" in data:
-            lines = data.split(b"\r\n")
-            if any(_OTHER_PROTOCOL.search(line) and _METHOD.match(line) for line in lines):
-                raise _fault(Kind.BAD_REQUEST, "not HTTP")
-        if self.mid_head:
-            last = data[data.rfind(b"\r\n\r\n") + 4 :]
-            self._line = None if b"\r" in last else last
+    def _check_later(self, data: bytes, heads: int) -> None:
+        """Messages behind the first of a read may be of another protocol: those before such a one stand."""
+        stand = self._protocols.check_later(data, heads, partial=self.mid_head)
+        if stand is not None:
+            for _ in range(self._messages - stand):
+                self.requests.pop()
+            raise _fault(Kind.BAD_REQUEST, "not HTTP")
 
     def _explain(self, error: httptools.HttpParserError, data: bytes) -> None:
         """Raises the fault behind a parser error; returns where it is none."""
@@ -225,7 +211,7 @@ class RequestReader:
             self.finished = True  # bytes behind "Connection: close": the request before them stands
             return
         line = data.split(b"\r\n\r\n", self._messages)[-1]  # behind the heads that were good
-        if isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(line):
+        if isinstance(error, httptools.HttpParserInvalidMethodError) and METHOD.match(line):
             raise _fault(Kind.NOT_IMPLEMENTED, "unknown method")
         raise _fault(Kind.BAD_REQUEST, str(error))
 
@@ -237,6 +223,9 @@ class RequestReader:
     # ---- upgrades: httptools stops at any request that asks for one
 
     def _hold(self, rest: bytes) -> None:
+        if self.connect is not None:
+            self._held = [rest] if rest else []
+            raise _fault(Kind.NOT_IMPLEMENTED, "CONNECT")
         request = self._current or self.requests[-1]
         self._parser = httptools.HttpRequestParser(self)
         if request.upgrade is None or request.content_length:
@@ -288,13 +277,14 @@ class RequestReader:
         pairs, url = self._pairs, self._url
         self._pairs, self._url = [], b""
         if len(pairs) > MAX_FIELDS or self._head_size + self._size > MAX_HEAD:
-            _check_head(url, pairs)
+            check_request_head(url, pairs)
         self.mid_head = False
         self._head_size = 0
         parser = self._parser
         method: bytes = parser.get_method()
         if method == b"CONNECT":
-            raise _fault(Kind.NOT_IMPLEMENTED, "CONNECT")
+            self.connect = url
+            return
         fields: Fields = []
         special: Fields = []
         host = length = None
@@ -355,16 +345,14 @@ class RequestReader:
 
     def _read_connection(self, request: Request, special: dict[bytes, list[bytes]]) -> None:
         connection = special.get(b"connection")
-        if connection:
+        if connection is not None and (len(connection) > 1 or connection[0] not in PLAIN_CONNECTION):
             value = b",".join(connection)
-            dropped = nominated(value)
-            if dropped:
+            if dropped := nominated(value):
                 request.fields[:] = [pair for pair in request.fields if pair[0].lower() not in dropped]
-            if b"upgrade" in listed(value):
-                asked = special.get(b"upgrade", [])
-                # no h2c: it would change the protocol under our rules (http1.md, rule 8)
-                if len(asked) == 1 and b"h2c" not in listed(asked[0]):
-                    request.upgrade = asked[0]
+            asked = special.get(b"upgrade", [])
+            # no h2c: it would change the protocol under our rules (http1.md, rule 8)
+            if len(asked) == 1 and b"upgrade" in listed(value) and b"h2c" not in listed(asked[0]):
+                request.upgrade = asked[0]
         if expectations := special.get(b"expect"):
             if [value.lower() for value in expectations] != [b"100-continue"]:
                 raise _fault(Kind.EXPECTATION_FAILED, "an expectation other than 100-continue")
@@ -391,17 +379,8 @@ class RequestReader:
         request.complete = True
         self._completed = True
         self._last = request
-        self._line = b""
+        self._protocols.line = b""
         self._current = None
-
-
-def _check_head(url: bytes, pairs: Fields) -> None:
-    """Raises where the head is too large; it may have come with a body or further heads in one read."""
-    if len(url) > MAX_HEAD:
-        raise _fault(Kind.URI_TOO_LONG, "the request line is larger than 60 KiB")
-    if len(pairs) > MAX_FIELDS or len(url) + size_of(pairs) > MAX_HEAD:
-        cause = f"the request head is larger than 60 KiB or has more than {MAX_FIELDS} fields"
-        raise _fault(Kind.HEADERS_TOO_LARGE, cause)
 
 
 #: Envoy's words for a status, whatever the upstream's were (`common/http/codes.cc`).
