@@ -256,9 +256,7 @@ def test_an_upstream_gone_before_the_request_is_sent_is_no_request_without_end()
 # ---- kept connections that die
 
 
-BODY_LOST = pytest.mark.xfail(
-    reason="attempt._send_request: replays only where attempts > 1; this attempt was given back"
-)
+BODY_LOST = pytest.mark.xfail(reason="attempt._send_request replays only where attempts > 1")
 
 
 @pytest.mark.parametrize(
@@ -473,9 +471,7 @@ def test_a_routes_timeout_does_not_end_an_accepted_upgrade() -> None:
         assert world.client.taken().endswith(b"still here")
 
 
-@pytest.mark.xfail(
-    reason="Downstream.sweep calls on_client_lost on an exchange that is a tunnel: _end runs twice, asserts"
-)
+@pytest.mark.xfail(reason="Downstream.sweep calls on_client_lost on a tunnel: _end runs twice")
 def test_a_client_that_closed_its_half_before_the_upgrade_ends_the_tunnel_once() -> None:
     with World(snapshot()) as world:
         world.client.send(UPGRADE)

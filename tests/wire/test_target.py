@@ -12,7 +12,7 @@ from meshproxy.base.errors import Kind, ProxyError
 from meshproxy.wire.target import normalized, split_target
 
 PIECES = st.sampled_from(
-    "a b . .. / // \\ %2e %2E %2f %5c %41 %7e %25 % %% %zz %4 1 2e ; ;x ? # @ : \" < > ^ ` { | } %00 \x7f \x01 \xff ~ -".split()
+    'a b . .. / // \\ %2e %2E %2f %5c %41 %7e %25 % %% %zz %4 1 2e ; ;x ? # @ : " < > ^ ` { | } %00 \x7f \x01 \xff ~ -'.split()
 )
 PATHS = st.lists(PIECES, max_size=12).map(lambda parts: ("/" + "".join(parts)).encode("latin-1"))
 
@@ -104,7 +104,9 @@ def test_forms(target: bytes, expected: tuple[bytes, bytes | None, bytes | None]
     assert split_target(target, b"GET") == expected
 
 
-@pytest.mark.parametrize("target", [b"a", b"ftp://a/", b"http://u@a/", b"*", b"/%00", b"/\xff", b"/\x01", b"/\x7f", b""])
+@pytest.mark.parametrize(
+    "target", [b"a", b"ftp://a/", b"http://u@a/", b"*", b"/%00", b"/\xff", b"/\x01", b"/\x7f", b""]
+)
 def test_refused(target: bytes) -> None:
     with pytest.raises(ProxyError) as caught:
         split_target(target, b"GET")
