@@ -12,17 +12,20 @@ from meshproxy.base.deadlines import Deadlines
 class Alarm:
     """Calls back once, unless cancelled before."""
 
-    __slots__ = ("_callback", "_deadlines", "_token")
+    __slots__ = ("_callback", "_cancelled", "_deadlines", "_token")
 
     def __init__(self, deadlines: Deadlines, callback: Callable[[], None], when: float) -> None:
         self._deadlines = deadlines
         self._callback = callback
+        self._cancelled = False
         self._token = deadlines.add(self, when)
 
     def on_deadline(self) -> None:
-        self._callback()
+        if not self._cancelled:
+            self._callback()
 
     def cancel(self) -> None:
+        self._cancelled = True  # it may be among those that are due at this moment
         self._deadlines.discard(self, self._token)
 
 
