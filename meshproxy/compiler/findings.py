@@ -11,7 +11,7 @@ from functools import cache
 
 from meshproxy.compiler.report import Report
 from meshproxy.model.catalog import Catalog
-from meshproxy.model.connection_pool import ClientTLSSettings, HTTPSettings, TCPSettings
+from meshproxy.model.connection_pool import HTTPSettings
 from meshproxy.model.http_match import HTTPMatchRequest
 from meshproxy.model.http_policies import HTTPRetry
 from meshproxy.model.kubernetes import EndpointSlice, Service
@@ -19,45 +19,26 @@ from meshproxy.model.load_balancer import LoadBalancerSettings
 from meshproxy.model.place import json_name
 from meshproxy.model.reader import Message
 from meshproxy.model.resource import Resource
-from meshproxy.model.service_entry import ServiceEntry, WorkloadEntry
+from meshproxy.model.service_entry import WorkloadEntry
 from meshproxy.model.sidecar import IstioEgressListener, OutboundTrafficPolicy, Sidecar
-from meshproxy.model.traffic_policy import PortTrafficPolicy, TrafficPolicy
+from meshproxy.model.traffic_policy import TunnelSettings
 from meshproxy.model.virtual_service import L4MatchAttributes
 
 _FIELDS: dict[type[Message], tuple[str, ...]] = {
     L4MatchAttributes: ("source_subnet",),
     HTTPMatchRequest: ("stat_prefix",),
     HTTPRetry: ("retry_remote_localities",),
-    TrafficPolicy: ("outlier_detection", "tunnel", "proxy_protocol", "retry_budget"),
-    PortTrafficPolicy: ("outlier_detection",),
-    LoadBalancerSettings: (
-        "consistent_hash",
-        "locality_lb_setting",
-        "zone_aware_lb_setting",
-        "warmup",
-        "warmup_duration_secs",
-    ),
-    TCPSettings: ("max_connections", "tcp_keepalive", "max_connection_duration"),
-    HTTPSettings: (
-        "http1_max_pending_requests",
-        "http2_max_requests",
-        "max_requests_per_connection",
-        "max_retries",
-        "use_client_protocol",
-        "max_concurrent_streams",
-        "http2_keep_alive",
-    ),
-    ServiceEntry: ("subject_alt_names",),
+    LoadBalancerSettings: ("zone_aware_lb_setting",),
+    HTTPSettings: ("max_concurrent_streams", "http2_keep_alive"),
     Sidecar: ("ingress", "inbound_connection_pool"),
     IstioEgressListener: ("port", "bind", "capture_mode"),
     OutboundTrafficPolicy: ("egress_proxy",),
     WorkloadEntry: ("network", "service_account"),
-    Service: ("traffic_distribution",),
 }
 _VALUES: dict[type[Message], dict[str, frozenset[str]]] = {
-    ClientTLSSettings: {"mode": frozenset(("SIMPLE", "MUTUAL", "ISTIO_MUTUAL"))},
     HTTPSettings: {"h2_upgrade_policy": frozenset(("UPGRADE",))},
     LoadBalancerSettings: {"simple": frozenset(("PASSTHROUGH",))},
+    TunnelSettings: {"protocol": frozenset(("POST",))},
     Service: {"type": frozenset(("ExternalName",)), "internal_traffic_policy": frozenset(("Local",))},
     EndpointSlice: {"address_type": frozenset(("FQDN",))},
 }

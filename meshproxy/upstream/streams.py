@@ -12,6 +12,7 @@ from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.upstream.opening import ANY, Ends, open_connection
 from meshproxy.upstream.policed import PolicedCluster
 from meshproxy.upstream.tls import Contexts
+from meshproxy.upstream.tunnel import Asking, asked
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -34,9 +35,15 @@ async def open_stream(
 ) -> P:
     """`host` is whom the client asked for, `source` and `local` the ends of its connection (`ip:port`): what TLS and
     a PROXY header to the endpoint may need. Raises ProxyError CONNECT_FAILURE or CONNECT_TIMEOUT."""
-    if not isinstance(cluster, PolicedCluster):
-        return await open_connection(cluster.plan, endpoint, ANY, Contexts(), lambda: protocol)
-    purpose = cluster.purpose(host.encode(), Ends(local, source))
-    opened = await open_connection(cluster.plan, endpoint, purpose, cluster.contexts, lambda: protocol)
-    cluster.connected(endpoint)
-    return opened
+    purpose, contexts = cluster.purpose(host.encode(), Ends(local, source)) or ANY, Contexts()
+    if isinstance(cluster, PolicedCluster):
+        contexts = cluster.contexts
+    tunnel = cluster.plan.tunnel
+    if tunnel is None:
+        await open_connection(cluster.plan, endpoint, purpose, contexts, lambda: protocol)
+    else:
+        asking = await open_connection(cluster.plan, endpoint, purpose, contexts, lambda: Asking(tunnel, protocol))
+        await asked(asking, cluster.plan.connect_timeout)
+    if isinstance(cluster, PolicedCluster):
+        cluster.connected(endpoint)
+    return protocol

@@ -70,17 +70,12 @@ def policy(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "loadBalancer: {consistentHash: {useSourceIp: true}}",
         "loadBalancer: {simple: PASSTHROUGH}",
-        "loadBalancer: {simple: ROUND_ROBIN, warmupDurationSecs: 1s}",
-        "loadBalancer: {simple: ROUND_ROBIN, localityLbSetting: {enabled: true}}",
-        "connectionPool: {tcp: {maxConnections: 1}}",
-        "connectionPool: {http: {http1MaxPendingRequests: 1}}",
+        "loadBalancer: {zoneAwareLbSetting: {enabled: true}}",
         "connectionPool: {http: {h2UpgradePolicy: UPGRADE}}",
-        "outlierDetection: {}",
-        "tls: {mode: SIMPLE}",
-        "proxyProtocol: {version: V1}",
-        "portLevelSettings: [{port: {number: 80}, outlierDetection: {}}]",
+        "connectionPool: {http: {maxConcurrentStreams: 1}}",
+        "tunnel: {protocol: POST, targetHost: a.b, targetPort: 1}",
+        "portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: PASSTHROUGH}}]",
     ],
 )
 def test_policies_that_do_not_act_yet_are_findings_at_their_line(text):
@@ -95,6 +90,13 @@ def test_policies_that_do_not_act_yet_are_findings_at_their_line(text):
         "connectionPool: {tcp: {connectTimeout: 1s}, http: {h2UpgradePolicy: DO_NOT_UPGRADE}}",
         "connectionPool: {http: {maxRetries: 0, idleTimeout: 1s}}",
         "tls: {mode: DISABLE}",
+        "loadBalancer: {consistentHash: {useSourceIp: true}}",
+        "loadBalancer: {simple: ROUND_ROBIN, warmupDurationSecs: 1s}",
+        "loadBalancer: {simple: ROUND_ROBIN, localityLbSetting: {enabled: true}}",
+        "connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 1}}",
+        "outlierDetection: {}",
+        "tls: {mode: SIMPLE}",
+        "proxyProtocol: {version: V1}",
     ],
 )
 def test_what_acts_or_asks_for_nothing_is_no_finding(text):
