@@ -11,8 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from support.plans import API, plan
-
 from meshproxy.base import clock
 from meshproxy.plan.snapshot import Snapshot
 from meshproxy.proxy import downstream
@@ -20,6 +18,7 @@ from meshproxy.proxy.exchange import Exchange
 from meshproxy.proxy.options import Options
 from meshproxy.proxy.proxy import Proxy
 from meshproxy.telemetry.stats import Stats
+from support.plans import API, plan
 
 QUIET, _KEEPS_QUIET = os.pipe()
 """A descriptor on which nothing ever arrives: what an idle connection's socket looks like."""
@@ -344,11 +343,17 @@ def snapshot(endpoints: int = 1) -> Snapshot:
     """`reviews` with so many endpoints, and a route for each thing that may happen."""
     addresses = "".join(f"\n  - {{address: 127.0.0.{number}}}" for number in range(1, endpoints + 1))
     return plan(
-        f"{API}\nkind: ServiceEntry\nmetadata: {{name: reviews}}\nspec:\n  hosts: [reviews.test]\n  location: MESH_INTERNAL\n"
-        f"  resolution: STATIC\n  ports: [{{number: 80, name: http, protocol: HTTP}}]\n  endpoints:{addresses}\n",
-        f"{API}\nkind: ServiceEntry\nmetadata: {{name: nobody}}\nspec:\n  hosts: [nobody.test]\n  location: MESH_INTERNAL\n"
-        "  resolution: STATIC\n  ports: [{number: 80, name: http, protocol: HTTP}]\n",
-        f"{API}\nkind: VirtualService\nmetadata: {{name: reviews}}\nspec:\n  hosts: [reviews.test]\n  http:{_indented(RULES)}",
+        _entry("reviews.test", f"  endpoints:{addresses}\n"),
+        _entry("nobody.test", ""),
+        f"{API}\nkind: VirtualService\nmetadata: {{name: reviews}}\nspec:\n  hosts: [reviews.test]\n"
+        f"  http:{_indented(RULES)}",
+    )
+
+
+def _entry(host: str, endpoints: str) -> str:
+    return (
+        f"{API}\nkind: ServiceEntry\nmetadata: {{name: {host}}}\nspec:\n  hosts: [{host}]\n  location: MESH_INTERNAL\n"
+        f"  resolution: STATIC\n  ports: [{{number: 80, name: http, protocol: HTTP}}]\n{endpoints}"
     )
 
 

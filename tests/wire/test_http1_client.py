@@ -3,6 +3,8 @@ connection's usefulness."""
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,7 +54,7 @@ def taken(answers: list[bytes], cut: list[int]) -> list[tuple[object, ...]]:
         reader.expect(b"GET")
         marks = sorted({0, *(min(mark, len(data)) for mark in cut), len(data)})
         body, informational = b"", []
-        for start, end in zip(marks, marks[1:], strict=False):
+        for start, end in itertools.pairwise(marks):
             reader.feed(data[start:end])
             informational += [(one.status, one.fields) for one in reader.informational]
             reader.informational = []
@@ -84,7 +86,7 @@ def test_long_bodies_keep_their_length(size: int, first: int, step: int) -> None
     marks = [0, *range(len(head) + first, len(data), step), len(data)]
     reader, got = ResponseReader(), 0
     reader.expect(b"GET")
-    for start, end in zip(marks, marks[1:], strict=False):
+    for start, end in itertools.pairwise(marks):
         reader.feed(data[start:end])
         got += sum(map(len, the(reader).body))
         the(reader).body = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -95,7 +97,7 @@ def test_long_bodies_keep_their_length(size: int, first: int, step: int) -> None
     behind = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
     data = head + b"b" * size + behind
     cuts = [0, *range(len(head) + first, len(data), step), len(data)]
-    seen, fault = read([data[a:b] for a, b in zip(cuts, cuts[1:], strict=False)])
+    seen, fault = read([data[a:b] for a, b in itertools.pairwise(cuts)])
     assert fault is None
     assert [(one[1], len(one[4]), one[5]) for one in seen] == [(b"/", size, True), (b"/next", 0, True)]
 
