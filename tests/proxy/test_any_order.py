@@ -127,10 +127,19 @@ class Trace:
         return [living[which % len(living)]] if living else []
 
 
+POLICIES = (
+    "",
+    "connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 2, maxRequestsPerConnection: 2}}",
+    "outlierDetection: {consecutive5xxErrors: 2, interval: 1s, baseEjectionTime: 2s, maxEjectionPercent: 100}",
+    "loadBalancer: {consistentHash: {httpHeaderName: x-a}}",
+)
+
+
 @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(STEP, max_size=30), endpoints=st.sampled_from([1, 3]))
-def test_nothing_is_left_behind(steps: list[tuple[object, ...]], endpoints: int) -> None:
-    with World(snapshot(endpoints), stream_idle_timeout=4.0, header_timeout=3.0, idle_timeout=5.0) as world:
+@given(steps=st.lists(STEP, max_size=30), endpoints=st.sampled_from([1, 3]), policy=st.sampled_from(POLICIES))
+def test_nothing_is_left_behind(steps: list[tuple[object, ...]], endpoints: int, policy: str) -> None:
+    options = {"stream_idle_timeout": 4.0, "header_timeout": 3.0, "idle_timeout": 5.0}
+    with World(snapshot(endpoints, policy), **options) as world:
         trace = Trace(world)
         for step in steps:
             trace.play(step)

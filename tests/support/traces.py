@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,8 @@ from meshproxy.proxy.exchange import Exchange
 from meshproxy.proxy.options import Options
 from meshproxy.proxy.proxy import Proxy
 from meshproxy.telemetry.stats import Stats
+from meshproxy.upstream.connection import UpstreamConnection
+from meshproxy.upstream.policed import PolicedCluster
 from support.plans import API, plan
 
 QUIET, _KEEPS_QUIET = os.pipe()
@@ -176,10 +179,24 @@ class Loop(asyncio.BaseEventLoop):
     def _process_events(self, events: list[Any]) -> None:
         pass
 
-    async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
+    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        await self._dial(*address)
+
+    async def _dial(self, host: str, port: int) -> None:
         dialled = Dialled(self.world, host, port)
         self.world.dials.append(dialled)
         await dialled.outcome
+
+    async def create_connection(  # type: ignore[override]
+        self, factory: Any, host: Any = None, port: Any = None, sock: socket.socket | None = None, **_: Any
+    ) -> Any:
+        if sock is None:
+            await self._dial(host, port)
+        else:
+            sock.close()  # it has served to say where to
         pipe = Pipe(self.world, factory(), (host, port))
         self.world.upstreams.append(pipe)
         pipe.protocol.connection_made(pipe)
@@ -211,7 +228,7 @@ class World:
         self.stats = Stats.create(1)
         self.proxy = Proxy(loop=self.loop, stats=self.stats, options=self._options)
         self.proxy.watch(lambda metrics: _Watched(metrics, self.observed))
-        self.proxy.apply(self._snapshot)
+        self.do(self.proxy.apply, self._snapshot)
         self.client = self.connect()
         return self
 
@@ -277,10 +294,14 @@ class World:
         for each in self.exchanges:
             assert each._coroutine is None, "a coroutine is left suspended"
             assert each.connection is None
-        idle = [connection.transport for endpoint in self.endpoints for connection in endpoint.idle]
-        assert [pipe for pipe in self.upstreams if not pipe.closing] == [
-            pipe for pipe in self.upstreams if pipe in idle
-        ]
+        idle = {id(connection.transport) for connection in self._idle()}
+        assert {id(pipe) for pipe in self.upstreams if not pipe.closing} == idle
+        for cluster in self.proxy.clusters.by_name.values():
+            if isinstance(cluster, PolicedCluster):
+                breaker = cluster.breaker
+                counts = [each.in_use() for each in (breaker.requests, breaker.pending, breaker.retries)]
+                assert counts == [0, 0, 0], "requests, waiting, retries"
+                assert breaker.connections.in_use() == len(idle)
         alarms = self.proxy._context.timer._deadlines._buckets.values()
         assert not any(alarms), "an alarm is left behind"
         assert self.proxy.active == 0
@@ -288,6 +309,12 @@ class World:
     @property
     def endpoints(self) -> list[Any]:
         return [endpoint for cluster in self.proxy.clusters.by_name.values() for endpoint in cluster.endpoints]
+
+    def _idle(self) -> Iterator[UpstreamConnection]:
+        for endpoint in self.endpoints:
+            yield from endpoint.idle
+            for pool in endpoint.pools.values():
+                yield from pool.idle
 
     def _position(self, ident: int) -> int:
         return [id(each) for each in self.observed].index(ident)
@@ -339,15 +366,21 @@ RULES = """
 
 
 @functools.cache
-def snapshot(endpoints: int = 1) -> Snapshot:
-    """`reviews` with so many endpoints, and a route for each thing that may happen."""
+def snapshot(endpoints: int = 1, policy: str = "") -> Snapshot:
+    """`reviews.test` with so many endpoints, under a traffic policy, and a route for each thing that may happen."""
     addresses = "".join(f"\n  - {{address: 127.0.0.{number}}}" for number in range(1, endpoints + 1))
     return plan(
         _entry("reviews.test", f"  endpoints:{addresses}\n"),
         _entry("nobody.test", ""),
         f"{API}\nkind: VirtualService\nmetadata: {{name: reviews}}\nspec:\n  hosts: [reviews.test]\n"
         f"  http:{_indented(RULES)}",
+        *([_rule(policy)] if policy else []),
     )
+
+
+def _rule(policy: str) -> str:
+    host = "host: reviews.test, trafficPolicy"
+    return f"{API}\nkind: DestinationRule\nmetadata: {{name: reviews}}\nspec: {{{host}: {{{policy}}}}}\n"
 
 
 def _entry(host: str, endpoints: str) -> str:
