@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_READ = 256 * 1024
+_READ = 16 * 1024
+"""A record holds no more; a larger buffer would be mapped and unmapped by the system for each read."""
 _VERSIONS = {
     "TLSv1": ssl.TLSVersion.TLSv1,
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
@@ -118,8 +119,9 @@ class TlsServerTransport(asyncio.Protocol, asyncio.Transport):
         self._incoming.write(data)
         if self._done is not None:
             self._shake_hands()
-        if self._done is None:
-            self._read()
+            if self._done is not None:
+                return
+        self._read()
 
     def eof_received(self) -> bool:
         if self._done is not None:
@@ -175,7 +177,7 @@ class TlsServerTransport(asyncio.Protocol, asyncio.Transport):
     def _read(self) -> None:
         ssl_object, incoming = self._ssl, self._incoming
         try:
-            while not self._paused and (incoming.pending or ssl_object.pending()):
+            while incoming.pending and not self._paused:
                 data = ssl_object.read(_READ)
                 if not data:
                     self._end()
@@ -208,9 +210,9 @@ class TlsServerTransport(asyncio.Protocol, asyncio.Transport):
         if self._closing or not data:
             return
         try:
-            view = memoryview(data)
-            while view:
-                view = view[self._ssl.write(view) :]
+            written = self._ssl.write(data)
+            while written < len(data):
+                written += self._ssl.write(memoryview(data)[written:])
         except ssl.SSLError:
             self.abort()
             return
@@ -252,7 +254,7 @@ class TlsServerTransport(asyncio.Protocol, asyncio.Transport):
     def resume_reading(self) -> None:
         self._paused = False
         self._transport.resume_reading()
-        if self._incoming.pending or self._ssl.pending():
+        if self._incoming.pending:
             asyncio.get_running_loop().call_soon(self._read)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
