@@ -24,11 +24,16 @@ class Message:
 @dataclass
 class Reading:
     """What a stream of bytes is: messages, and whether the parser then refused to go on; `ended` where it takes
-    the last message for the last one of the connection."""
+    the last message for the last one of the connection, `waiting` where it wants more bytes before it judges."""
 
     messages: list[Message] = field(default_factory=list)
     refused: str = ""
     ended: bool = False
+    waiting: bool = False
+
+
+def _whole(reading: Reading) -> bool:
+    return bool(reading.messages) and reading.messages[-1].complete
 
 
 def lowered(pairs: list[tuple[bytes, bytes]] | h11._headers.Headers) -> Pairs:
@@ -44,6 +49,7 @@ def requests(pieces: list[bytes]) -> Reading:
             parser.receive_data(piece)
             while _take_request(parser, reading):
                 pass
+        reading.waiting = bool(parser.trailing_data[0]) or not _whole(reading)
     except h11.RemoteProtocolError as error:
         reading.refused = str(error) or "refused"
     return reading
@@ -81,6 +87,7 @@ def response(pieces: list[bytes], method: bytes, *, ends: bool) -> Reading:
             parser.receive_data(piece)
             while _take_response(parser, reading):
                 pass
+        reading.waiting = bool(parser.trailing_data[0]) or not _whole(reading)
     except h11.RemoteProtocolError as error:
         reading.refused = str(error) or "refused"
     return reading
