@@ -38,6 +38,8 @@ async def _open(endpoint: LiveEndpoint, within: float, protocol: asyncio.Protoco
         raise _failure(Kind.CONNECT_TIMEOUT, "connection timeout") from None
     except OSError as error:
         raise _failure(Kind.CONNECT_FAILURE, _cause(error)) from None
+    except (UnicodeError, OverflowError):  # of a name or port that a client asks for
+        raise _failure(Kind.CONNECT_FAILURE, "no such address") from None
     return transport
 
 

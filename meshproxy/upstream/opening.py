@@ -66,6 +66,8 @@ async def open_connection(
         raise failure(Kind.CONNECT_FAILURE, f"TLS_error: {reason(error)}") from None
     except OSError as error:
         raise failure(Kind.CONNECT_FAILURE, cause_of(error)) from None
+    except (UnicodeError, OverflowError):  # of a name or port that a client asks for
+        raise failure(Kind.CONNECT_FAILURE, "no such address") from None
 
 
 async def _open(

@@ -47,6 +47,8 @@ def run(failure: BaseException | None, within: float = 5.0) -> ProxyError:
     [
         (ConnectionRefusedError(111, "Connection refused"), Kind.CONNECT_FAILURE, "111|Connection refused"),
         (OSError(113, "No route to host"), Kind.CONNECT_FAILURE, "113|No route to host"),
+        (UnicodeError("label too long"), Kind.CONNECT_FAILURE, "no such address"),
+        (OverflowError("port must be 0-65535"), Kind.CONNECT_FAILURE, "no such address"),
         (TimeoutError(), Kind.CONNECT_TIMEOUT, "connection timeout"),
         (None, Kind.CONNECT_TIMEOUT, "connection timeout"),
     ],
