@@ -9,6 +9,9 @@ Fields = list[tuple[bytes, bytes]]
 OWS = b" \t"
 """Optional white space (RFC 9110, 5.6.3): around a value, not of it. The parser leaves what stands behind."""
 
+BODILESS = frozenset((b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"))
+"""A request of these without a body says nothing of its length; any other says 0 (Envoy, `RequestEncoderImpl`)."""
+
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """Methods that may be sent again when a kept connection dies under them (RFC 9110, 9.2.2)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any, assert_never
 
 from meshproxy.base.origin import Origin
@@ -65,10 +66,14 @@ def _forward(route: Route, action: Forward) -> Json:
 
 
 def _clusters(destinations: tuple[Destination, ...]) -> Json:
-    """Of a route's only destination the header operations are the route's already."""
-    if len(destinations) > 1:
+    """A route's only destination may have header operations too: where the others have no weight."""
+    if len(destinations) > 1 or destinations[0] != _bare(destinations[0]):
         return {"weighted_clusters": {"clusters": [_weighted(each) for each in destinations]}}
     return {"cluster": destinations[0].cluster}
+
+
+def _bare(destination: Destination) -> Destination:
+    return replace(destination, request_headers=None, response_headers=None, authority=None)
 
 
 def _weighted(destination: Destination) -> Json:

@@ -12,13 +12,17 @@ from typing import Any
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import IDEMPOTENT
+from meshproxy.base.headers import IDEMPOTENT, Fields
 from meshproxy.base.message import CHUNKED, Response
 from meshproxy.plan.retry import Retry
-from meshproxy.proxy import forwarding, retries
-from meshproxy.proxy.record import ALARM, BODY, CONNECTION, HEAD, NOTHING, ExchangeRecord
+from meshproxy.plan.route import Destination, Route
+from meshproxy.proxy import forwarding, heads, retries
+from meshproxy.proxy.hashing import hashed
+from meshproxy.proxy.mirror import Mirroring
+from meshproxy.proxy.record import ALARM, BODY, CONNECTION, HEAD, NOTHING
 from meshproxy.proxy.reply import reply_to
 from meshproxy.proxy.timer import Alarm
+from meshproxy.telemetry.command_operators import value_of
 from meshproxy.upstream.cluster import LiveCluster
 from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.dial import Pending
@@ -40,12 +44,10 @@ PAUSE = _Pause()
 """Awaited by a coroutine of an exchange, after it has said in `_waits` what for."""
 
 
-class Attempting(ExchangeRecord):
+class Attempting(Mirroring):
     """The part of an exchange that deals with its cluster. Class defaults are what a plain request never reads."""
 
     _cluster: LiveCluster
-    _target: bytes  # this and the next: unless the request is plain
-    _host: bytes
     _dial: Pending | None = None
     _timeout: float | None = None  # of the whole exchange, and its alarm
     _timeout_alarm: Alarm | None = None
@@ -54,6 +56,7 @@ class Attempting(ExchangeRecord):
     _replay: list[bytes] | None = None  # what has gone up of the body, while it can be sent again
     _service_began = 0.0
     _key: int | None = None  # the request's hash
+    _cookies: Fields = []  # noqa: RUF012 (shared, never changed)
 
     # ---- coroutines, driven by hand
 
@@ -89,6 +92,33 @@ class Attempting(ExchangeRecord):
     def _on_alarm(self) -> None:
         if self._waits == ALARM:
             self._resume()
+
+    # ---- the request as it goes up
+
+    def _apply_policies(self, route: Route, destination: Destination) -> None:
+        """Header operations, then the rewrite; and the clocks that run from now on."""
+        request = self.request
+        if route.request_headers is not None or destination.request_headers is not None:
+            ops = (destination.request_headers, route.request_headers)
+            self.upstream_fields = heads.applied(self.upstream_fields, ops, self._value)
+        if route.rewrite is not None or destination.authority is not None:
+            self._target, self._host, told = heads.rewritten(route.rewrite, destination.authority, request)
+            self.original_path = request.target
+            self.upstream_fields = self.upstream_fields + told
+        if route.hashes:
+            listener = self._live.listeners[self._listener]
+            self._key, self._cookies = hashed(route.hashes, request, self.client, is_gateway=listener.is_gateway)
+        if route.timeout is not None:
+            self._timeout = route.timeout
+            if request.complete:
+                self._arm_timeout()
+        if route.retry is not None and route.retry.per_try_timeout is not None:
+            per_try = route.retry.per_try_timeout
+            # a time per try that is not shorter than the whole is ignored
+            self._try_timeout = per_try if self._timeout is None or per_try < self._timeout else None
+
+    def _value(self, command: str, argument: str) -> bytes:
+        return value_of(self, command, argument)
 
     # ---- attempts
 
@@ -246,7 +276,7 @@ class Attempting(ExchangeRecord):
             head = request_head(request.method, request.target, request.host, self.upstream_fields, tail)
             connection.transport.write(head)
             return
-        if self.attempts > 1 and self._replay:
+        if self._replay:
             request.body = self._replay + request.body
             self.bytes_received -= sum(map(len, self._replay))
             self._replay = []
@@ -283,6 +313,8 @@ class Attempting(ExchangeRecord):
     def on_request_data(self) -> None:
         """More of the request's body is there, or its end."""
         request = self.request
+        if self._copies is not None:
+            self._copies.feed()
         if self.connection is not None and self._waits in (HEAD, BODY):
             self._send_body(self.connection)
         elif sum(map(len, request.body)) > self._context.options.high_water:

@@ -22,11 +22,9 @@ from meshproxy.plan.listener import scheme_of
 from meshproxy.plan.route import Destination, Forward, Route
 from meshproxy.proxy import heads, local, retries
 from meshproxy.proxy.attempt import Attempting, Outcome
-from meshproxy.proxy.hashing import hashed
 from meshproxy.proxy.record import BODY, HEAD, NOTHING, TUNNEL
 from meshproxy.proxy.reply import Reply, reply_to
 from meshproxy.proxy.tunnel import Tunnel
-from meshproxy.telemetry.command_operators import value_of
 from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
 from meshproxy.wire.http1_server import response_head
 
@@ -41,7 +39,6 @@ class Exchange(Attempting):
     _cors_origin: bytes | None = None
     _interim_sent = False
     _destination: Destination | None = None
-    _cookies: Fields = []  # noqa: RUF012 (shared, never changed)
     _tunnel: Tunnel
 
     # ---- the course of a request
@@ -70,24 +67,23 @@ class Exchange(Attempting):
                 return route
         raise ProxyError(Kind.NO_ROUTE, Side.LOCAL, "no route")
 
-    def _choose(self, route: Route) -> Destination:
+    def _choose(self, route: Route, destination: Destination | None = None) -> None:
         """The destination and its cluster; the request as it will go there."""
         request, client, action = self.request, self.client, route.action
         assert isinstance(action, Forward)
-        destination = action.choose(clock.draw())
-        name = self.upstream_cluster = destination.cluster
+        name = (destination or action.choose(clock.draw())).cluster
         cluster = self._live.clusters.get(name) or self._live.cluster(name, *_asked(request))
         if cluster is None:
             raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {name}")
         self._cluster = cluster
+        self.upstream_cluster = name
         self.upstream_fields = client.forwarded(request, client)
         if route.plain and request.plain:
             self._plain = True
-            return destination
+            return
         self._target, self._host = request.target, request.host
         if request.content_length and (request.method in IDEMPOTENT or retries.needs_replay(route.retry)):
             self._replay = []
-        return destination
 
     def on_upstream_data(self) -> None:
         """The upstream's connection has read something of its answer."""
@@ -184,12 +180,18 @@ class Exchange(Attempting):
         if not isinstance(route.action, Forward):
             self._reply(local.answer(route.action, self.request))
             return
+        destination = self._destination = route.action.choose(clock.draw())
+        if destination.cluster in self._live.clusters:
+            self.upstream_cluster = destination.cluster
         if route.fault is not None and await self._inject(route.fault):
             return
         if route.cors is not None and self._answers_preflight(route.cors):
             return
-        destination = self._destination = self._choose(route)
+        self._choose(route, destination)
         self._apply_policies(route, destination)
+        if route.mirrors:
+            self._picked = self.endpoint = self._cluster.pick((), self._key)  # where nobody answers, nothing is copied
+            self._begin_copies(route)
         await self._deliver(None)
 
     async def _inject(self, fault: Fault) -> bool:
@@ -198,7 +200,7 @@ class Exchange(Attempting):
             self.flag("DI")
             await self._sleep(fault.delay)
         if fault.abort_share and fault.aborts(clock.draw()):
-            self._reply(local.aborted(fault, self.request))
+            self._reply(local.aborted(fault))
             return True
         return False
 
@@ -209,31 +211,6 @@ class Exchange(Attempting):
             return False
         self._reply(reply, operations=False)
         return True
-
-    def _apply_policies(self, route: Route, destination: Destination) -> None:
-        """Header operations, then the rewrite; and the clocks that run from now on."""
-        request = self.request
-        if route.request_headers is not None or destination.request_headers is not None:
-            ops = (destination.request_headers, route.request_headers)
-            self.upstream_fields = heads.applied(self.upstream_fields, ops, self._value)
-        if route.rewrite is not None or destination.authority is not None:
-            self._target, self._host, told = heads.rewritten(route.rewrite, destination.authority, request)
-            self.original_path = request.target
-            self.upstream_fields = self.upstream_fields + told
-        if route.hashes:
-            listener = self._live.listeners[self._listener]
-            self._key, self._cookies = hashed(route.hashes, request, self.client, is_gateway=listener.is_gateway)
-        if route.timeout is not None:
-            self._timeout = route.timeout
-            if request.complete:
-                self._arm_timeout()
-        if route.retry is not None and route.retry.per_try_timeout is not None:
-            per_try = route.retry.per_try_timeout
-            # a time per try that is not shorter than the whole is ignored
-            self._try_timeout = per_try if self._timeout is None or per_try < self._timeout else None
-
-    def _value(self, command: str, argument: str) -> bytes:
-        return value_of(self, command, argument)
 
     # ---- the way down
 
@@ -247,6 +224,7 @@ class Exchange(Attempting):
             (b"x-envoy-upstream-service-time", b"%d" % (took * 1000)),
         )
         if not self._plain and self.route is not None:
+            self.status = response.status
             fields = self._adorned([*fields, *self._cookies], self.route)
         self.details = "via_upstream"
         self._write_head(response, fields)
@@ -255,6 +233,7 @@ class Exchange(Attempting):
 
     def _adorned(self, fields: Fields, route: Route) -> Fields:
         """With what CORS says of an allowed origin, and the header operations."""
+        self.response_fields = fields  # of which operations may speak
         if self._cors_origin is not None and route.cors is not None:
             fields = local.with_cors(fields, route.cors, self._cors_origin)
         own = self._destination.response_headers if self._destination is not None else None
@@ -341,10 +320,12 @@ class Exchange(Attempting):
         self.details = reply.details
         self.keep = self.keep and not reply.close
         response = local.response(reply, self.request)
+        if not self.upstream_fields and self.request.method:
+            self.upstream_fields = self.client.forwarded(self.request, self.client)  # as it would go on, for the log
         fields = [*response.fields, (b"date", self._context.date), self.client.server]
         if self.route is not None and operations:
             fields = self._adorned(fields, self.route)
-        self._write_head(response, fields)
+        self._write_head(response, local.typed(fields, reply.body))
         self._end()
 
     def _fail(self, error: ProxyError) -> None:
@@ -353,8 +334,11 @@ class Exchange(Attempting):
         if error.kind is Kind.STREAM_IDLE and not self.request.complete:
             error = ProxyError(Kind.REQUEST_TIMEOUT, Side.DOWNSTREAM, error.cause)
         reply = reply_to(error, retried=self.attempts > 1)
+        if error.kind is Kind.NO_ENDPOINT:
+            self.attempts = max(self.attempts, 1)
         if error.kind in (Kind.CONNECT_FAILURE, Kind.CONNECT_TIMEOUT):
             self.transport_failure = error.cause
+            self.bytes_received += sum(map(len, self.request.body))
         if not self.status and error.kind is not Kind.DOWNSTREAM_CLOSED:
             self._reply(reply)
             return
@@ -385,6 +369,8 @@ class Exchange(Attempting):
         if picked is not None:
             self._picked = None
             self._cluster.done(picked, None)
+        if not self._plain and self._copies is not None:
+            self._copies.close()
         context.metrics.observe(self, route.service if route is not None else "")
         if context.access_log is not None:
             context.access_log.log(self)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import gmtime, strftime
 
 from meshproxy.base import clock
-from meshproxy.base.headers import Fields
+from meshproxy.base.headers import BODILESS, Fields
 from meshproxy.base.message import CHUNKED, Request
 from meshproxy.proxy.client import Client
 
@@ -23,7 +23,8 @@ def sidecar_fields(request: Request, client: Client) -> Fields:
     if not managed:
         return [*request.fields, _PLAIN_HTTP, (b"x-request-id", clock.request_id())]
     fields = request.fields + [(name, value) for name in _KEPT for value in managed.get(name, ())]
-    fields.append((b"x-forwarded-proto", request.scheme))
+    said = managed.get(b"x-forwarded-proto")
+    fields.append((b"x-forwarded-proto", b",".join(said)) if said and said[0] else _PLAIN_HTTP)
     request_id = managed.get(b"x-request-id")
     fields.append((b"x-request-id", request_id[0] if request_id and request_id[0] else clock.request_id()))
     return fields
@@ -43,16 +44,7 @@ def gateway_fields(request: Request, client: Client) -> Fields:
 
 def request_tail(request: Request, attempt: int, timeout: float | None) -> bytes:
     """The lines behind the fields of a request: count of attempts, framing, expectation."""
-    tail = b"x-envoy-attempt-count: %d\r\n" % attempt
-    if timeout is not None:
-        tail += b"x-envoy-expected-rq-timeout-ms: %d\r\n" % round(timeout * 1000)
-    length = request.content_length
-    if not length and request.method == b"GET" and request.upgrade is None:
-        return tail
-    if length == CHUNKED:
-        tail += b"Transfer-Encoding: chunked\r\n"
-    elif length or request.method in _BODY_EXPECTED:
-        tail += b"Content-Length: %d\r\n" % length
+    tail = copy_tail(request, timeout, attempt)
     if request.expects_continue:
         tail += b"Expect: 100-continue\r\n"
     if request.upgrade is not None:
@@ -60,8 +52,17 @@ def request_tail(request: Request, attempt: int, timeout: float | None) -> bytes
     return tail
 
 
-#: Without a body these announce its length all the same (RFC 9110, 8.6).
-_BODY_EXPECTED = frozenset((b"POST", b"PUT", b"PATCH"))
+def copy_tail(request: Request, timeout: float | None, attempt: int = 1) -> bytes:
+    """Of a copy: it expects nothing of the one who answers."""
+    tail = b"x-envoy-attempt-count: %d\r\n" % attempt
+    if timeout is not None:
+        tail += b"x-envoy-expected-rq-timeout-ms: %d\r\n" % round(timeout * 1000)
+    length = request.content_length
+    if length == CHUNKED:
+        tail += b"Transfer-Encoding: chunked\r\n"
+    elif length or request.method not in BODILESS:
+        tail += b"Content-Length: %d\r\n" % length
+    return tail
 
 
 def http_date() -> bytes:

@@ -27,7 +27,7 @@ def response_framing(request: Request, response: Response, *, keep: bool) -> byt
         framing = b"Transfer-Encoding: chunked\r\n" if request.version == b"HTTP/1.1" else b""
     elif response.upgrade is not None:
         return b"Connection: Upgrade\r\nUpgrade: %b\r\n" % response.upgrade
-    elif response.announced_length is not None:
+    elif response.announced_length is not None and response.status != 204:
         framing = b"Content-Length: %d\r\n" % response.announced_length
     elif response.status in (204, 304) or request.method == b"HEAD":
         framing = b""
@@ -41,16 +41,16 @@ def response_framing(request: Request, response: Response, *, keep: bool) -> byt
 
 
 def rewritten(rewrite: Rewrite | None, host: bytes | None, request: Request) -> tuple[bytes, bytes, Fields]:
-    """(target, host, fields that tell of it) of the request as it goes on. The rewrite's authority wins over `host`."""
+    """(target, host, fields that tell of it) of the request as it goes on. `host` is the destination's, of which
+    nothing tells; the rewrite's authority comes after it."""
     told: Fields = []
     target = request.target
     if rewrite is not None and (rewrite.path is not None or rewrite.regex is not None):
         told.append((b"x-envoy-original-path", target))
         path = rewrite.apply(request.path)
         target = path if request.query is None else b"%b?%b" % (path, request.query)
+    host = host or request.host
     if rewrite is not None and rewrite.authority is not None:
+        told.append((b"x-envoy-original-host", host))
         host = rewrite.authority
-    if host is None:
-        return target, request.host, told
-    told.append((b"x-envoy-original-host", request.host))
     return target, host, told

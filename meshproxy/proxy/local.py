@@ -12,10 +12,10 @@ from meshproxy.proxy.reply import Reply
 
 
 def response(reply: Reply, request: Request) -> Response:
-    """The reply as a response head with its body."""
+    """The reply as a response head with its body; to a gRPC client, as a head that says it all."""
+    if _speaks_grpc(request):
+        return _grpc_response(reply, request)
     fields = list(reply.fields)
-    if reply.body and first(fields, b"content-type") is None:
-        fields.append((b"content-type", b"text/plain"))
     if reply.overloaded:
         fields.append((b"x-envoy-overloaded", b"true"))
     answer = Response(reply.status, fields)
@@ -28,27 +28,53 @@ def response(reply: Reply, request: Request) -> Response:
     return answer
 
 
+#: Of an HTTP status (Envoy, `httpToGrpcStatus`); any other is 2, unknown.
+_GRPC_STATUSES = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+
+
+def _speaks_grpc(request: Request) -> bool:
+    content_type = request.values(b"content-type")
+    kind = content_type[0] if content_type else b""
+    return kind == b"application/grpc" or kind.startswith(b"application/grpc+")
+
+
+def _grpc_response(reply: Reply, request: Request) -> Response:
+    status = _GRPC_STATUSES.get(reply.status, 2) if reply.grpc_status is None else reply.grpc_status
+    fields = [*reply.fields, (b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % status)]
+    if reply.body and request.method != b"HEAD":
+        fields.append((b"grpc-message", _percent_encoded(reply.body)))
+    answer = Response(200, fields)
+    answer.complete = True
+    answer.announced_length = 0
+    return answer
+
+
+def _percent_encoded(message: bytes) -> bytes:
+    """https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: all but printable ASCII without `%`."""
+    return b"".join(b"%c" % byte if 0x20 <= byte < 0x7F and byte != 0x25 else b"%%%02X" % byte for byte in message)
+
+
+def typed(fields: Fields, body: bytes) -> Fields:
+    """With the type of a body of ours, where header operations have not given it another."""
+    if not body or first(fields, b"content-type") is not None:
+        return fields
+    return [*fields, (b"content-type", b"text/plain")]
+
+
 def answer(action: Redirect | DirectResponse, request: Request) -> Reply:
-    """What a route answers by itself."""
+    """What a route answers by itself. A direct response whose status is one with a Location leads to where it came
+    from (Envoy, `Router::Filter::decodeHeaders`)."""
     if isinstance(action, Redirect):
         return Reply(action.status, b"", "", "direct_response", fields=((b"location", location(action, request)),))
-    return Reply(action.status, action.body, "", "direct_response")
+    leads = action.status == 201 or 300 <= action.status < 400
+    fields = ((b"location", location(Redirect(), request)),) if leads else ()
+    return Reply(action.status, action.body, "", "direct_response", fields=fields)
 
 
-def aborted(fault: Fault, request: Request) -> Reply:
+def aborted(fault: Fault) -> Reply:
     """What an injected abort answers; a gRPC status only means something to a gRPC request."""
-    body = b"fault filter abort"
-    if fault.abort_grpc_status is None:
-        return Reply(fault.abort_status, body, "FI", "fault_filter_abort")
-    content_type = request.values(b"content-type")
-    if not content_type or not content_type[0].startswith(b"application/grpc"):
-        return Reply(200, body, "FI", "fault_filter_abort")
-    fields = (
-        (b"content-type", b"application/grpc"),
-        (b"grpc-status", b"%d" % fault.abort_grpc_status),
-        (b"grpc-message", body),
-    )
-    return Reply(200, b"", "FI", "fault_filter_abort", fields=fields)
+    status = fault.abort_status if fault.abort_grpc_status is None else 200
+    return Reply(status, b"fault filter abort", "FI", "fault_filter_abort", grpc_status=fault.abort_grpc_status)
 
 
 def preflight(cors: Cors, request: Request) -> tuple[bytes | None, Reply | None]:
@@ -59,22 +85,24 @@ def preflight(cors: Cors, request: Request) -> tuple[bytes | None, Reply | None]
     asked = request.values(b"access-control-request-method")
     if origin is None or request.method != b"OPTIONS" or not asked or not asked[0]:
         return allowed, None
-    if allowed is None:
-        return None, None if cors.forward_unmatched_preflights else Reply(200, b"", "", "cors_response")
+    if allowed is None and cors.forward_unmatched_preflights:
+        return None, None
     return allowed, Reply(200, b"", "", "cors_response", fields=_preflight_fields(cors, request, allowed, asked[0]))
 
 
-def _preflight_fields(cors: Cors, request: Request, origin: bytes, method: bytes) -> tuple[tuple[bytes, bytes], ...]:
+def _preflight_fields(
+    cors: Cors, request: Request, origin: bytes | None, method: bytes
+) -> tuple[tuple[bytes, bytes], ...]:
     asked_headers = b",".join(request.values(b"access-control-request-headers"))
     methods = method if cors.methods == b"*" else cors.methods
     headers = asked_headers if cors.headers == b"*" else cors.headers
-    fields = [(b"access-control-allow-origin", origin)]
+    fields = [(b"access-control-allow-origin", origin)] if origin is not None else []
     if cors.credentials:
         fields.append((b"access-control-allow-credentials", b"true"))
     optional = (
         (b"access-control-allow-methods", methods),
         (b"access-control-allow-headers", headers),
-        (b"access-control-expose-headers", cors.expose_headers),
+        (b"access-control-expose-headers", cors.expose_headers if origin is not None else b""),
         (b"access-control-max-age", b"" if cors.max_age is None else b"%d" % cors.max_age),
     )
     return (*fields, *(pair for pair in optional if pair[1]))

@@ -35,6 +35,8 @@ class ExchangeRecord:
     duration = 0.0
     upstream_service_time: float | None = None
     original_path: bytes | None = None
+    _target = b""  # path and query as they go on, once that is known
+    _host = b""
     upstream_cluster = ""
     upstream_local_address = ""
     response_fields: Fields = []  # noqa: RUF012 (this and the next two: shared, never changed)
@@ -65,6 +67,14 @@ class ExchangeRecord:
     @property
     def started(self) -> float:
         return clock.wall() - self.duration
+
+    @property
+    def authority(self) -> bytes:
+        return self._host or self.request.host
+
+    @property
+    def target(self) -> bytes:
+        return self._target or self.request.target
 
     @property
     def upstream_host(self) -> str:

@@ -24,6 +24,7 @@ class Reply:
     close: bool = False
     overloaded: bool = False
     fields: tuple[tuple[bytes, bytes], ...] = ()
+    grpc_status: int | None = None  # what a gRPC client is told, where it is not what the status means
 
 
 def reply_to(error: ProxyError, *, retried: bool = False) -> Reply:
@@ -31,7 +32,7 @@ def reply_to(error: ProxyError, *, retried: bool = False) -> Reply:
     kind = error.kind
     match kind:
         case Kind.BAD_REQUEST:
-            return Reply(400, b"", "DPE", "http1.codec_error", close=True)
+            return Reply(400, b"Bad Request", "DPE", "http1.codec_error", close=True)
         case Kind.URI_TOO_LONG:
             return Reply(414, b"", "DPE", "http1.uri_too_long", close=True)
         case Kind.HEADERS_TOO_LARGE:

@@ -15,6 +15,7 @@ class StreamRecord:
     """See `telemetry.record.Record` for the meaning of each."""
 
     request = _NO_REQUEST
+    authority = target = b"-"
     status = 0
     flags = ""
     details = ""

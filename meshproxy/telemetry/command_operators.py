@@ -111,10 +111,10 @@ def _hostname(argument: str, scope: Scope) -> Expression:
 _KNOWN_FIELDS: dict[str, dict[str, Expression]] = {
     "req": {
         ":method": Expression("q.method", Kind.BYTES),
-        ":path": Expression("q.target", Kind.BYTES),
+        ":path": Expression("r.target", Kind.BYTES),
         ":scheme": Expression("q.scheme", Kind.BYTES),
-        ":authority": Expression("q.host", Kind.BYTES),
-        "host": Expression("q.host", Kind.BYTES),
+        ":authority": Expression("r.authority", Kind.BYTES),
+        "host": Expression("r.authority", Kind.BYTES),
         "x-envoy-original-path": Expression("r.original_path", Kind.HEADER),
     },
     "resp": {

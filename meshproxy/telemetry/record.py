@@ -40,6 +40,12 @@ class Record(Protocol):
     def started(self) -> float: ...  # Unix time
 
     @property
+    def authority(self) -> bytes: ...  # the Host, as it went on where it did
+
+    @property
+    def target(self) -> bytes: ...  # path and query, likewise
+
+    @property
     def route_name(self) -> str: ...
 
     @property

@@ -16,7 +16,7 @@ from typing import Any
 import httptools
 
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import IDEMPOTENT, MANAGED_REQUEST, OWS, Fields, listed
+from meshproxy.base.headers import BODILESS, MANAGED_REQUEST, OWS, Fields, listed
 from meshproxy.base.message import CHUNKED, Request
 from meshproxy.wire.http1_framing import (
     FRAMING,
@@ -312,7 +312,7 @@ class RequestReader:
             request.keep_alive = keep_alive
             self._read_special(request, by_name(special), has_host=host is not None)
         elif length is None:
-            request.plain = method in IDEMPOTENT
+            request.plain = method in BODILESS
         if length is not None:
             request.content_length = int(length)  # one, and of digits: the parser has seen to that
         if not host and host is not None:

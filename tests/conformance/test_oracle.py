@@ -54,7 +54,7 @@ def test_meshproxy_does_what_envoy_does_with_its_export(number: int, listener: s
     pairs = [placed(each, f"h{index}.test", **more) for index, each in enumerate(generated(number, BATCH))]
     with World() as world:
         config = [*world.services(), gateway, *(service for _, service in pairs)]
-        with Pair(config, listener) as pair:
+        with Pair(world, config, listener) as pair:
             found = list(pair.differences([each for each, _ in pairs]))
     count = sum(len(each["requests"]) for each, _ in pairs)
     shown = "\n\n".join(map(str, found[:SHOWN]))

@@ -208,7 +208,7 @@ destination = st.one_of(
     ),
 )
 mirror = fields(
-    destination=st.sampled_from([{"host": "mirror.test"}, {"host": "unknown.test"}, {"host": "dead.test"}]),
+    destination=st.sampled_from([{"host": "mirror.test"}, {"host": "unknown.test"}, {"host": "empty.test"}]),
     percentage=seldom(st.just({"value": 100})),
 )
 
@@ -268,9 +268,12 @@ redirecting = fields(
     corsPolicy=seldom(cors.filter(bool)),
 )
 direct = fields(
-    directResponse=fields(
-        status=st.sampled_from([200, 204, 304, 404, 503]),
-        body=seldom(st.sampled_from([{"string": "hello"}, {"bytes": "AAEC/w=="}, {"string": ""}])),
+    directResponse=st.one_of(
+        fields(
+            status=st.sampled_from([200, 201, 404, 503]),
+            body=seldom(st.sampled_from([{"string": "hello"}, {"bytes": "AAEC/w=="}, {"string": ""}])),
+        ),
+        st.sampled_from([204, 302, 304]).map(lambda status: {"status": status}),
     ),
     headers=seldom(headers),
 )

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from meshproxy.export.bootstrap import export_bootstrap
 from meshproxy.export.listeners import Log
+from meshproxy.plan.match import JOINED
 from support.envoy import RunningEnvoy
 from support.plans import built
 from support.proxy import Proxy, as_files, document, service_entry
@@ -28,7 +30,7 @@ from support.wait import eventually
 
 Json = dict[str, Any]
 _OPERATORS = {
-    "id": "%REQ(USER-AGENT)%",
+    "key": "%REQ(USER-AGENT)%",
     "status": "%RESPONSE_CODE%",
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
@@ -45,24 +47,36 @@ _OPERATORS = {
 _FORMAT = "\t".join(_OPERATORS.values()) + "\n"
 _THREADS = 8
 _DRAWS = 20
+_RESET = b"upstream connect error or disconnect/reset before headers"
 _CHANCE = ("cluster", "endpoint", "flags")
 """Where these differ, chance may have done it."""
-_VARYING = frozenset(("date", "x-request-id", "x-envoy-upstream-service-time", "user-agent"))
-"""Headers whose presence counts, not their value."""
+_VARYING = frozenset(("date", "x-request-id", "x-envoy-upstream-service-time", "user-agent", "x-forwarded-for"))
+"""Headers whose presence counts, not their value. X-Forwarded-For: a client on loopback is not what Envoy names."""
 
 
-class Lines:
-    """An access log in our format, by request."""
+@dataclass(frozen=True)
+class Side:
+    """One of the two proxies: where it listens and what it logs. `letter` begins the keys of its requests."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    letter: str
+    address: Address
+    log: Path
 
-    def entries(self) -> dict[str, Json]:
-        if not self.path.exists():
-            return {}
-        lines = self.path.read_text(errors="replace").split("\n")[:-1]
+    def key(self, number: int) -> str:
+        return f"{self.letter}{number}"
+
+    def logged(self, numbers: Iterable[int]) -> dict[int, Json]:
+        """What is refused before it is a request has no key in the log: its entry is empty."""
+        keys = {self.key(number): number for number in numbers}
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: keys.keys() <= self._entries().keys(), "log entries", 3)
+        entries = self._entries()
+        return {number: entries.get(key, {}) for key, number in keys.items()}
+
+    def _entries(self) -> dict[str, Json]:
+        lines = self.log.read_text(errors="replace").split("\n")[:-1] if self.log.exists() else []
         found = (dict(zip(_OPERATORS, line.split("\t"), strict=True)) for line in lines)
-        return {entry.pop("id"): entry for entry in found}
+        return {entry.pop("key"): entry for entry in found}
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,8 @@ class Difference:
 class Pair:
     """Both proxies on one configuration; `listener` is asked: `mesh`, or that of the gateway."""
 
-    def __init__(self, config: Sequence[Mapping[str, Any]], listener: str = "mesh") -> None:
+    def __init__(self, world: World, config: Sequence[Mapping[str, Any]], listener: str = "mesh") -> None:
+        self._world = world
         arguments = ["--bind", "8080=127.0.0.1:0"]
         self.proxy = Proxy(config, *arguments, "--access-log-format", _FORMAT)
         try:
@@ -105,8 +120,8 @@ class Pair:
             raise
         ours = self.proxy.address if listener == "mesh" else self.proxy.gateways[0]
         self.sides = (
-            (ours, Lines(self.proxy.log.path)),
-            (self.envoy.addresses[listener], Lines(self.envoy.log.path)),
+            Side("m", ours, self.proxy.log.path),
+            Side("e", self.envoy.addresses[listener], self.envoy.log.path),
         )
 
     def __enter__(self) -> Pair:
@@ -118,28 +133,17 @@ class Pair:
 
     def observe(self, requests: Sequence[Json]) -> list[tuple[Json, Json]]:
         """What each request came to, on our side and on Envoy's."""
-        local = threading.local()
-        clients: list[Client] = []
-        keys = [f"r{next(_numbers)}" for _ in requests]
-
-        def ask(key: str, request: Json) -> list[Json]:
-            if not hasattr(local, "clients"):
-                local.clients = [Client(address) for address, _ in self.sides]
-                clients.extend(local.clients)
-            return [client.ask(key, request) for client in local.clients]
-
-        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-            answers = list(pool.map(ask, keys, requests))
-        for client in clients:
-            client.close()
-        logs = [_logged(log, keys) for _, log in self.sides]
-        return [
-            tuple(
-                {**answer, **{f"log {k}": v for k, v in log[key].items()}}
-                for answer, log in zip(pair, logs, strict=True)
-            )  # type: ignore[misc]
-            for key, pair in zip(keys, answers, strict=True)
-        ]
+        numbers = [next(_numbers) for _ in requests]
+        with Clients(self.sides) as clients, concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+            answers = list(pool.map(clients.ask, numbers, requests))
+        logs = [side.logged(numbers) for side in self.sides]
+        copies = self._world.copies()
+        for number, pair in zip(numbers, answers, strict=True):
+            for side, log, answer in zip(self.sides, logs, pair, strict=True):
+                answer |= {f"log {key}": value for key, value in log[number].items()}
+                _settle(answer)
+                answer["copies"] = copies.get(side.key(number), [])
+        return answers
 
     def differences(self, examples: Sequence[Json]) -> Iterator[Difference]:
         asked = [(example, request) for example in examples for request in example["requests"]]
@@ -161,13 +165,27 @@ class Pair:
 _numbers = itertools.count()
 
 
-def _logged(log: Lines, keys: Iterable[str]) -> dict[str, Json]:
-    """What is refused before it is a request has no id in the log: its entry is empty."""
-    wanted = set(keys)
-    with contextlib.suppress(AssertionError):
-        eventually(lambda: wanted <= log.entries().keys(), "log entries", 3)
-    entries = log.entries()
-    return {key: entries.get(key, {}) for key in wanted}
+class Clients:
+    """A connection to each side for every thread that asks."""
+
+    def __init__(self, sides: Sequence[Side]) -> None:
+        self._sides = sides
+        self._local = threading.local()
+        self._all: list[Client] = []
+
+    def __enter__(self) -> Clients:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._all:
+            client.close()
+
+    def ask(self, number: int, request: Json) -> tuple[Json, ...]:
+        if not hasattr(self._local, "clients"):
+            self._local.clients = [Client(side.address) for side in self._sides]
+            self._all += self._local.clients
+        pairs = zip(self._local.clients, self._sides, strict=True)
+        return tuple(client.ask(side.key(number), request) for client, side in pairs)
 
 
 class Client:
@@ -210,17 +228,36 @@ def _observed(reply: Reply, method: str) -> Json:
         told = json.loads(reply.body)
         observed |= {f"upstream {key}": told[key] for key in ("upstream", "method", "path", "attempts", "body")}
         observed["upstream headers"] = _compared(told["headers"])
-        # what was told differs in length where values of headers do
-        observed["headers"] = [pair for pair in observed["headers"] if pair[0] != "content-length"]
     except (ValueError, KeyError, TypeError):
         observed["body"] = reply.body
     return observed
 
 
+def _settle(answer: Json) -> None:
+    """Without what either may say in its own words or order: why connecting failed, the order of flags, and how long a
+    body is that tells of it or of headers."""
+    answer["log flags"] = sorted(answer.get("log flags", "").split(","))
+    answer["log details"] = answer.get("log details", "").partition("|")[0].rstrip("}")
+    body = answer.get("body", b"")
+    if body.startswith(_RESET):
+        answer["body"] = body.partition(b", transport failure reason")[0]
+    headers = answer.get("headers", [])
+    headers = [(name, value.partition(", transport failure reason")[0]) for name, value in headers]
+    if "body" not in answer or body.startswith(_RESET):
+        answer.pop("log sent", None)
+        headers = [pair for pair in headers if pair[0] != "content-length"]
+    answer["headers"] = headers
+
+
 def _compared(pairs: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
-    """In the order of names; several of one name in the order they came."""
-    found = [(name.lower(), "…" if name.lower() in _VARYING else value) for name, value in pairs]
-    return sorted(found, key=lambda pair: pair[0])
+    """In the order of names; several of one name in the order they came. Envoy joins some lists to one line."""
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name.lower(), []).append("…" if name.lower() in _VARYING else value)
+    joined = {
+        name: [",".join(filter(None, found))] if name.encode() in JOINED else found for name, found in values.items()
+    }
+    return [(name, value) for name in sorted(joined) for value in joined[name]]
 
 
 class World:
@@ -239,6 +276,20 @@ class World:
         for upstream in self.upstreams.values():
             upstream.stop()
         self._dead.close()
+
+    def copies(self) -> dict[str, list[Json]]:
+        """What the mirror has got, by the keys of requests, once nothing more comes; and forgotten here."""
+        mirror = self.upstreams["mirror"]
+        count = -1
+        while count != len(mirror.requests):
+            count = len(mirror.requests)
+            time.sleep(0.2)
+        found: dict[str, list[Json]] = {}
+        for seen in mirror.requests:
+            told = {"method": seen.method, "path": seen.target, "headers": _compared(seen.headers), "body": seen.body}
+            found.setdefault(seen.get("user-agent") or "", []).append(told)
+        mirror.requests.clear()
+        return found
 
     def services(self) -> list[Json]:
         ports = {name: upstream.port for name, upstream in self.upstreams.items()}

@@ -37,5 +37,10 @@ class ARecord:
     downstream_local_address: str = "127.0.0.1:15001"
     downstream_remote_address: str = "127.0.0.1:50000"
     requested_server_name: str = ""
+    authority: bytes = b"reviews:9080"
     route_name: str = "default"
     attempts: int = 1
+
+    @property
+    def target(self) -> bytes:
+        return self.request.target
