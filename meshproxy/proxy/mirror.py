@@ -134,6 +134,14 @@ class Copy:
             return False
         _under_way.add(self)
         self._alarm = self._context.timer.after(timeout, self.drop)
+        try:
+            self._connect(endpoint, purpose)
+        except ProxyError as error:  # a limit of the cluster is reached
+            self._drop(error.kind)
+            return False
+        return True
+
+    def _connect(self, endpoint: LiveEndpoint, purpose: Purpose | None) -> None:
         connection = self._cluster.take(endpoint, purpose)
         while connection is not None and not connection.quiet():
             connection.close()
@@ -142,7 +150,6 @@ class Copy:
             self._begin(connection)
         else:
             self._dial = self._cluster.wait(endpoint, purpose, self._context.upstream_opened, self._on_dialled)
-        return True
 
     def send(self, parts: list[bytes]) -> None:
         """More of the body, and its end where the request is complete."""
