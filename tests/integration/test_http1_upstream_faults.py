@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import psutil
@@ -311,10 +312,36 @@ def test_a_reset_in_an_answer_that_ends_by_close_is_a_cut(upstream: Service) -> 
 
 
 def test_a_bad_chunk_in_the_answer_is_a_cut(upstream: Service) -> None:
-    cut = truncated(
-        upstream, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nxyz\r\n", "wait_gone"
-    )
-    assert cut.reply is None or cut.reply.body in (b"hello", b"")
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        told.wait(5)
+        peer.send(b"xyz\r\n")
+        peer.wait_gone()
+
+    told = threading.Event()
+    upstream.script(script)
+    with upstream.connect() as client:
+        client.send(head(upstream.host))
+        assert client.until(b"hello\r\n").startswith(b"HTTP/1.1 200")
+        told.set()
+        assert client.closed(), "no last chunk"
+
+
+@pytest.mark.parametrize("first", [b"5\r\nhello\r\n", b""])
+def test_a_bad_chunk_right_behind_the_head_is_502_or_a_cut(upstream: Service, first: bytes) -> None:
+    """In one read with the head: nothing has been sent, so it can still be told."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + first + b"xyz\r\n")
+        peer.wait_gone()
+
+    upstream.script(script)
+    with upstream.connect() as client:
+        reply = answer_or_cut(client, upstream.host)
+    assert reply is None or reply.status == 502 or not reply.complete
+    assert upstream.peer().gone.wait(5)
 
 
 def test_a_cut_answer_costs_only_its_own_client(upstream: Service) -> None:
