@@ -31,39 +31,53 @@ def test_a_reply_is_a_whole_response(status: int, body: bytes, method: str, leng
     assert b"".join(response.body) == body[:length]
 
 
-def test_a_body_has_a_type_and_a_reply_of_overload_says_so() -> None:
-    assert local.response(Reply(200, b"a", "", "x"), request()).fields == [(b"content-type", b"text/plain")]
-    assert local.response(Reply(200, b"", "", "x"), request()).fields == []
-    typed = Reply(200, b"a", "", "x", fields=((b"Content-Type", b"text/html"),))
-    assert local.response(typed, request()).fields == [(b"Content-Type", b"text/html")]
-    assert (b"x-envoy-overloaded", b"true") in local.response(
-        Reply(503, b"", "", "x", overloaded=True), request()
-    ).fields
+def test_a_body_has_a_type_unless_it_has_another_and_a_reply_of_overload_says_so() -> None:
+    assert local.typed([], b"a") == [(b"content-type", b"text/plain")]
+    assert local.typed([], b"") == []
+    assert local.typed([(b"Content-Type", b"text/html")], b"a") == [(b"Content-Type", b"text/html")]
+    overloaded = local.response(Reply(503, b"", "", "x", overloaded=True), request())
+    assert (b"x-envoy-overloaded", b"true") in overloaded.fields
 
 
 def test_what_a_route_answers_by_itself() -> None:
     direct = local.answer(DirectResponse(status=418, body=b"tea"), request())
     assert (direct.status, direct.body, direct.details, direct.close) == (418, b"tea", "direct_response", False)
+    assert not direct.fields
+    created = local.answer(DirectResponse(status=201), request("/old", query="a"))
+    assert created.fields == ((b"location", b"http://reviews/old?a"),)
     moved = local.answer(Redirect(status=308, path=b"/new"), request("/old"))
     assert (moved.status, moved.body, moved.fields) == (308, b"", ((b"location", b"http://reviews/new"),))
 
 
 @pytest.mark.parametrize(
-    ("fault", "content_type", "status", "body", "grpc"),
+    ("fault", "status", "grpc"),
     [
-        (Fault(abort_status=418), "", 418, b"fault filter abort", None),
-        (Fault(abort_status=503), "application/grpc", 503, b"fault filter abort", None),
-        (Fault(abort_grpc_status=14), "application/grpc", 200, b"", b"14"),
-        (Fault(abort_grpc_status=14), "application/grpc+proto", 200, b"", b"14"),
-        (Fault(abort_grpc_status=14), "", 200, b"fault filter abort", None),
-        (Fault(abort_grpc_status=0), "application/grpc", 200, b"", b"0"),
+        (Fault(abort_status=418), 418, None),
+        (Fault(abort_grpc_status=14), 200, 14),
+        (Fault(abort_grpc_status=0), 200, 0),
     ],
 )
-def test_aborts(fault: Fault, content_type: str, status: int, body: bytes, grpc: bytes | None) -> None:
-    headers = [("content-type", content_type)] if content_type else []
-    reply = local.aborted(fault, request(headers=headers))
-    assert (reply.status, reply.body, reply.flag, reply.details) == (status, body, "FI", "fault_filter_abort")
-    assert dict(reply.fields).get(b"grpc-status") == grpc
+def test_aborts(fault: Fault, status: int, grpc: int | None) -> None:
+    reply = local.aborted(fault)
+    assert (reply.status, reply.flag, reply.details) == (status, "FI", "fault_filter_abort")
+    assert (reply.body, reply.grpc_status) == (b"fault filter abort", grpc)
+
+
+@pytest.mark.parametrize("kind", ["application/grpc", "application/grpc+proto"])
+@pytest.mark.parametrize(("status", "code"), [(200, b"2"), (400, b"13"), (404, b"12"), (503, b"14"), (418, b"2")])
+def test_to_a_grpc_client_a_reply_is_a_head_that_says_it_all(kind: str, status: int, code: bytes) -> None:
+    response = local.response(Reply(status, b"50% \xff", "", "x"), request(headers=[("content-type", kind)]))
+    assert (response.status, response.content_length, response.body, response.complete) == (200, 0, [], True)
+    assert dict(response.fields) == {
+        b"content-type": b"application/grpc",
+        b"grpc-status": code,
+        b"grpc-message": b"50%25 %FF",
+    }
+
+
+def test_a_grpc_web_client_is_no_grpc_client() -> None:
+    response = local.response(Reply(503, b"", "", "x"), request(headers=[("content-type", "application/grpc-web")]))
+    assert response.status == 503
 
 
 # ---- CORS
@@ -119,7 +133,9 @@ def test_a_preflight_of_another_origin_goes_on_or_ends_here_without_leave(forwar
     origin, reply = local.preflight(cors, asked())
     assert origin is None
     assert (reply is None) is forward
-    assert reply is None or (reply.status, reply.fields) == (200, ())
+    if reply is not None:
+        assert reply.status == 200
+        assert b"access-control-allow-origin" not in dict(reply.fields)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from meshproxy.proxy.exchange import Exchange
 from meshproxy.proxy.options import Options
 from meshproxy.proxy.proxy import Proxy
 from meshproxy.telemetry.stats import Stats
-from meshproxy.upstream.connection import UpstreamConnection
+from meshproxy.upstream.connection import HIGH_WATER, UpstreamConnection
 from meshproxy.upstream.policed import PolicedCluster
 from support.plans import API, plan
 
@@ -42,6 +42,7 @@ class Pipe(asyncio.Transport):
         self.peer = peer
         self.out = bytearray()
         self.closing = self.aborted = self.lost = self.ended = self.paused = self.peer_ended = False
+        self.stuck = self.blocked = False  # the peer reads nothing, and the buffer is full
         self._waiting: list[bytes | None] = []  # what the peer has sent while reading was paused; None: its end
 
     # ---- what the proxy calls
@@ -51,6 +52,9 @@ class Pipe(asyncio.Transport):
         assert not self.ended, f"written after the end: {data!r}"
         assert not self.lost, f"written after it was lost: {data!r}"
         self.out += data
+        if self.stuck and not self.blocked and len(self.out) > HIGH_WATER:
+            self.blocked = True
+            self.protocol.pause_writing()
 
     def writelines(self, parts: Any) -> None:
         self.write(b"".join(parts))
