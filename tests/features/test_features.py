@@ -46,7 +46,7 @@ class Feature:
         url = urllib.parse.urlsplit(request["url"])
         target = url.path + (f"?{url.query}" if "?" in request["url"] else "")
         method = request.get("method", "GET")
-        fields = {"x-request-id": request_id, **request.get("headers", {})}
+        fields = {"x-request-id": request_id, "user-agent": request_id, **request.get("headers", {})}
         if "script" in request:
             fields["x-script"] = str(request["script"])
         body = str(request.get("body", "")).encode()
@@ -64,8 +64,11 @@ class Feature:
         return reply
 
     def flag(self, request_id: str) -> str:
+        """A gateway gives every request an id of its own: there it is known by its user agent."""
+
         def found() -> Mapping[str, Any] | None:
-            return next((e for e in self.proxy.log.entries() if e.get("request_id") == request_id), None)
+            ids = ("request_id", "user_agent")
+            return next((e for e in self.proxy.log.entries() if request_id in map(e.get, ids)), None)
 
         return flags_of(eventually(found, f"a log entry of {request_id}") or {})
 
