@@ -21,6 +21,8 @@ REQUESTS = (
     get("/", "Connection: upgrade", "Upgrade: websocket"),
     get("/", "Expect: 100-continue", method="POST", body=b"b" * 50),
     get("/", "Connection: close"),
+    get("/mirrored"),
+    get("/mirrored", method="POST", body=b"b" * 50),
     b"nonsense\r\n\r\n",
     get("/", "Transfer-Encoding: chunked", method="POST") + b"zz\r\n",
 )

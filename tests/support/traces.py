@@ -14,7 +14,7 @@ from typing import Any
 
 from meshproxy.base import clock
 from meshproxy.plan.snapshot import Snapshot
-from meshproxy.proxy import downstream
+from meshproxy.proxy import downstream, mirror
 from meshproxy.proxy.exchange import Exchange
 from meshproxy.proxy.options import Options
 from meshproxy.proxy.proxy import Proxy
@@ -282,16 +282,20 @@ class World:
     def check(self) -> None:
         """What holds at any time: as many requests are counted as active as there are attempts under way."""
         picked = [each for each in self.exchanges if each._picked is not None]
-        assert sum(endpoint.active for endpoint in self.endpoints) == len(picked)
+        assert sum(endpoint.active for endpoint in self.endpoints) == len(picked) + len(mirror._under_way)
 
     def finish(self) -> None:
-        """The clients go; what the proxy holds then is connections that wait for a request, and nothing else."""
+        """The clients go, and copies get their time; what the proxy holds then is connections that wait for a request,
+        and nothing else."""
         for client in self.clients:
             client.reset()
         for dialled in self.dials:
             if dialled.open:
                 dialled.refuse()
+        if mirror._under_way:
+            self.wait(self._options.stream_idle_timeout + 1)
         self.check()
+        assert not mirror._under_way
         assert [endpoint.active for endpoint in self.endpoints] == [0] * len(self.endpoints)
         assert [id(each) for each in self.observed] == sorted({id(each) for each in self.observed}, key=self._position)
         assert {id(each) for each in self.observed} == {id(each) for each in self.exchanges}
@@ -362,6 +366,9 @@ RULES = """
   route: [{destination: {host: reviews.test}}]
 - match: [{uri: {prefix: /nobody}}]
   route: [{destination: {host: nobody.test}}]
+- match: [{uri: {prefix: /mirrored}}]
+  mirror: {host: reviews.test}
+  route: [{destination: {host: reviews.test}}]
 - match: [{uri: {prefix: /once}}]
   retries: {attempts: 0}
   route: [{destination: {host: reviews.test}}]
