@@ -160,15 +160,20 @@ def _merged(first: Service, other: Service) -> Service:
 
 
 def _from_map(host: str, catalog: Catalog) -> Service:
-    """A host that nobody declares: its ports are those that destinations name, else 80."""
-    numbers = {
-        route.destination.port.number
-        for service in catalog.virtual_services
-        for rule in service.http
-        for route in rule.route
-        if route.destination is not None and route.destination.port is not None
-        if resolve_host(route.destination.host, service.meta.namespace) == host
-    }
+    """A host that nobody declares: its ports are those that destinations name, else 80. What a port speaks is what
+    the rules are that name it."""
+    ports: dict[int, Protocol] = {}
+    for service in catalog.virtual_services:
+        for protocol, rules in (
+            (Protocol.HTTP, [rule.route for rule in service.http]),
+            (Protocol.TLS, [rule.route for rule in service.tls]),
+            (Protocol.TCP, [rule.route for rule in service.tcp]),
+        ):
+            for destination in (route.destination for routes in rules for route in routes):
+                if destination is None or destination.port is None:
+                    continue
+                if resolve_host(destination.host, service.meta.namespace) == host:
+                    ports.setdefault(destination.port.number, protocol)
     name, _, rest = host.partition(".")
     namespace, _, suffix = rest.partition(".")
     is_local = suffix == f"svc.{DOMAIN}"
@@ -176,7 +181,8 @@ def _from_map(host: str, catalog: Catalog) -> Service:
         host=host,
         namespace=namespace if is_local else "",
         name=name if is_local else "",
-        ports=tuple(ServicePort(number, "http", Protocol.HTTP) for number in sorted(numbers) or (80,)),
+        ports=tuple(ServicePort(number, protocol.name.lower(), protocol) for number, protocol in sorted(ports.items()))
+        or (ServicePort(80, "http", Protocol.HTTP),),
     )
 
 

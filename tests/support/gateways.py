@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from support.proxy import Proxy, document
+from support.proxy import Config, Proxy, document
 from support.wait import eventually
 
 Document = Mapping[str, Any]
@@ -53,9 +53,15 @@ def tcp_service(host: str, *endpoints: tuple[int, str], number: int = 9000, prot
 class Edge(Proxy):
     """A proxy whose gateway `ports` are opened on free ports of loopback: `at[443]` is where."""
 
-    def __init__(self, config: Sequence[Document], *arguments: str, ports: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *arguments: str,
+        ports: Sequence[int] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         binds = [argument for port in ports for argument in ("--bind", f"{port}=127.0.0.1:0")]
-        super().__init__(list(config), *binds, *arguments)
+        super().__init__(config, *binds, *arguments, env=env)
         self.at = dict(zip(ports, self.gateways, strict=False))
 
     def logged(self, matches: Callable[[Mapping[str, Any]], bool], what: str = "it") -> dict[str, Any]:
