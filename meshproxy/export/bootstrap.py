@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meshproxy.export.clusters import export_cluster
+from meshproxy.export.gaps import exported
 from meshproxy.export.listeners import Log, export_listener
 from meshproxy.export.messages import Json
 from meshproxy.plan.snapshot import Snapshot
@@ -15,12 +16,12 @@ _RUNTIME = {
 
 
 def export_bootstrap(snapshot: Snapshot, *, admin: tuple[str, int], log: Log) -> Json:
-    """`admin`: address and port of Envoy's own admin interface."""
+    """`admin`: address and port of Envoy's own admin interface. `gaps.export_gaps` says what is left out."""
     return {
         "admin": {"address": {"socket_address": {"address": admin[0], "port_value": admin[1]}}},
         "static_resources": {
-            "listeners": [export_listener(each, log) for each in snapshot.listeners],
-            "clusters": [export_cluster(each) for each in snapshot.clusters.values()],
+            "listeners": [export_listener(each, log) for each in snapshot.listeners if each.streams is None],
+            "clusters": [export_cluster(each) for each in snapshot.clusters.values() if exported(each)],
         },
         "layered_runtime": {"layers": [{"name": "static", "static_layer": _RUNTIME}]},
     }

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 from meshproxy.base.origin import Origin
+from meshproxy.export.balancing import export_hash_policy
+from meshproxy.export.cluster_policies import export_hashes
 from meshproxy.export.matches import export_match
 from meshproxy.export.messages import Json, duration, present, regex, text
 from meshproxy.export.policies import export_filter_config, export_mirrors, export_operations, export_retry
@@ -59,6 +61,8 @@ def _forward(route: Route, action: Forward) -> Json:
             **_clusters(action.destinations),
             "timeout": duration(route.timeout) if route.timeout is not None else _NEVER,
             "retry_policy": export_retry(route.retry),
+            "hash_policy": export_hashes(route.hashes),
+            "hash_policy": [export_hash_policy(each) for each in route.hashes],
             "request_mirror_policies": export_mirrors(route.mirrors),
             **(_rewrite(route.rewrite) if route.rewrite is not None else {}),
         }
