@@ -86,7 +86,7 @@ def _weight(endpoint: LiveEndpoint) -> float:
 class Scheduled:
     """Earliest deadline first. `load_aware`: the weight is divided by (active + 1) each time it is used."""
 
-    __slots__ = ("_heap", "_load_aware", "_now", "_sequence", "_weigh")
+    __slots__ = ("_heap", "_load_aware", "_sequence", "_weigh")
 
     def __init__(
         self,
@@ -98,7 +98,6 @@ class Scheduled:
     ) -> None:
         self._load_aware = load_aware
         self._weigh = weigh or _weight
-        self._now = 0.0
         # a random share of the first period keeps workers from all beginning with the heaviest endpoint
         self._heap = [(draw() / self._weigh(endpoint), number, endpoint) for number, endpoint in enumerate(endpoints)]
         self._sequence = len(self._heap)
@@ -106,7 +105,6 @@ class Scheduled:
 
     def pick(self) -> LiveEndpoint:
         deadline, _, endpoint = self._heap[0]
-        self._now = deadline
         weight = self._weigh(endpoint)
         if self._load_aware:
             weight /= endpoint.active + 1
