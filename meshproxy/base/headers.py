@@ -24,7 +24,7 @@ MANAGED_REQUEST = frozenset(
     b"x-envoy-is-timeout-retry x-envoy-max-retries x-envoy-original-url x-envoy-retriable-header-names "
     b"x-envoy-retriable-status-codes x-envoy-retry-grpc-on x-envoy-retry-on x-envoy-upstream-alt-stat-name "
     b"x-envoy-upstream-rq-per-try-timeout-ms x-envoy-upstream-rq-timeout-alt-response "
-    b"x-envoy-upstream-rq-timeout-ms".split()
+    b"x-envoy-upstream-rq-timeout-ms x-forwarded-client-cert".split()
 )
 
 #: Response fields that are passed on and also decide about retries: codecs note them in `Response.watched`.

@@ -55,6 +55,7 @@ class Front(asyncio.Protocol):
         self._server_name = ""
         self._since = clock.monotonic()
         self._done = False
+        self._tls: TlsServerTransport | None = None
 
     # ---- the transport's callbacks
 
@@ -141,7 +142,7 @@ class Front(asyncio.Protocol):
             self._refuse(NO_CHAIN, "no_certificate", "TLS_error: the server has no certificate")
             return
         server = chain.tls
-        tls = TlsServerTransport(
+        tls = self._tls = TlsServerTransport(
             self.transport,
             context,
             done=lambda wrong: self._after_tls(chain, wrong),
@@ -197,8 +198,12 @@ class Front(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Who does not say what it wants in time is not waited for."""
-        if now - self._since > self._context.options.header_timeout:
-            self._refuse("", "handshake_timeout")
+        if now - self._since <= self._context.options.header_timeout:
+            return
+        if self._tls is not None:
+            self._tls.give_up("it did not come to its end in time")
+        else:
+            self._refuse("", "downstream_handshake_timeout")
 
 
 def _why_none(name: str, *, is_tls: bool) -> str:

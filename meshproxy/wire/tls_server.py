@@ -165,6 +165,11 @@ class TlsServerTransport(asyncio.Protocol, asyncio.Transport):
         self._protocol = done("")
         self._protocol.connection_made(self)
 
+    def give_up(self, why: str) -> None:
+        """The handshake takes too long."""
+        if self._done is not None:
+            self._fail(why)
+
     def _fail(self, why: str) -> None:
         done, self._done = self._done, None
         self._closing = True

@@ -191,7 +191,18 @@ def test_no_client_certificate_where_one_is_required(edge: Edge):
 def test_a_client_certificate_of_our_ca(edge: Edge):
     context = client_context(certificate=issue("client.test", ca=authority("clients")))
     with connected(edge.at[MUTUAL], "m.test", context, check=False) as sock:
-        assert status(get(sock, "m.test")) == 200
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: m.test\r\nX-Forwarded-Client-Cert: forged\r\nConnection: close\r\n\r\n")
+        answer = sock.recv(65536)
+    assert status(answer) == 200
+    assert b"forged" not in answer
+    assert b"DNS=client.test" in answer
+    assert b"Hash=" in answer
+
+
+def test_what_a_client_says_of_its_certificate_is_dropped(edge: Edge):
+    with Raw(edge.at[PLAIN]) as client:
+        reply = client.get("plain.test", "/", "X-Forwarded-Client-Cert: forged")
+    assert not [value for name, value in reply.json["headers"] if name.lower() == "x-forwarded-client-cert"]
 
 
 @pytest.mark.parametrize("presents", [False, True])
