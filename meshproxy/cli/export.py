@@ -16,6 +16,7 @@ from meshproxy.cli.options import Parser, add_addresses, add_config, add_outboun
 from meshproxy.compiler.options import parse_bind
 from meshproxy.control.settings import Address, parse_address
 from meshproxy.export.bootstrap import export_bootstrap
+from meshproxy.export.gaps import export_gaps
 from meshproxy.export.listeners import Log
 from meshproxy.telemetry.access_log import TEXT
 
@@ -40,6 +41,9 @@ def main(argv: Sequence[str]) -> int:
         snapshot = compile_files(config_paths(args), options).snapshot
     except RefusedError:
         return _CONFIG
+    for what, origin in export_gaps(snapshot):
+        place = f"{origin.file}:{origin.line}:{origin.column}: " if origin is not None else ""
+        sys.stderr.write(f"{place}warning: not exported: {what}\n")
     bootstrap = export_bootstrap(snapshot, admin=args.admin, log=Log(args.access_log, TEXT))
     if args.output == "json":
         json.dump(bootstrap, sys.stdout, indent=2)

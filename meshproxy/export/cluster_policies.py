@@ -152,7 +152,7 @@ def _transport(cluster: Cluster) -> Json | None:
 
 def _tls(tls: UpstreamTls) -> Json:
     chain: Json | None = None
-    if tls.certificate:
+    if tls.certificate and not isinstance(tls.key, Pem):  # what a Secret holds stays where it is: see gaps.py
         chain = {"certificate_chain": _source(tls.certificate), "private_key": _source(tls.key)}
     common = {
         "alpn_protocols": list(tls.alpn),

@@ -36,6 +36,4 @@ def _of_cluster(cluster: Cluster) -> Iterator[Gap]:
     if not exported(cluster):
         yield f"hosts that are looked up when they are asked for ({cluster.host})", cluster.origin
     if cluster.tls is not None and isinstance(cluster.tls.key, Pem):
-        yield f"the private key of {cluster.tls.key.name}, which is not written out", cluster.origin
-    if cluster.retry_budget is not None and cluster.retry_budget.window:
-        yield f"the window of the retry budget of {cluster.host}", cluster.origin
+        yield f"the certificate of {cluster.tls.key.name}: a key is not written out", cluster.origin

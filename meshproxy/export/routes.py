@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 from meshproxy.base.origin import Origin
-from meshproxy.export.balancing import export_hash_policy
 from meshproxy.export.cluster_policies import export_hashes
 from meshproxy.export.matches import export_match
 from meshproxy.export.messages import Json, duration, present, regex, text
@@ -62,7 +61,6 @@ def _forward(route: Route, action: Forward) -> Json:
             "timeout": duration(route.timeout) if route.timeout is not None else _NEVER,
             "retry_policy": export_retry(route.retry),
             "hash_policy": export_hashes(route.hashes),
-            "hash_policy": [export_hash_policy(each) for each in route.hashes],
             "request_mirror_policies": export_mirrors(route.mirrors),
             **(_rewrite(route.rewrite) if route.rewrite is not None else {}),
         }
