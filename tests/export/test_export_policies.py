@@ -44,10 +44,11 @@ def exported(directory: Path) -> dict:
     for name, policy in POLICIES.items():
         for file in ("CA", "CHAIN", "KEY"):
             policy = policy.replace(f" {file}", f" {directory / file}")
+        places = "{address: 10.0.0.1, locality: r1}, {address: 10.0.0.2, locality: r2}"
         texts.append(
             f"{API}\nkind: ServiceEntry\nmetadata: {{name: {name}}}\n"
-            f"spec: {{hosts: [{name}.test], resolution: STATIC, location: MESH_INTERNAL, "
-            "ports: [{number: 80, name: http, protocol: HTTP}], endpoints: [{address: 10.0.0.1, locality: r1}, {address: 10.0.0.2, locality: r2}]}\n"
+            f"spec: {{hosts: [{name}.test], resolution: STATIC, location: MESH_INTERNAL, endpoints: [{places}], "
+            "ports: [{number: 80, name: http, protocol: HTTP}]}\n"
         )
         texts.append(
             f"{API}\nkind: DestinationRule\nmetadata: {{name: {name}}}\n"
