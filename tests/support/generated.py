@@ -207,6 +207,12 @@ destination = st.one_of(
         ]
     ),
 )
+
+
+def cluster_of(destination: Json) -> tuple[str, str, int]:
+    return destination["host"], destination.get("subset", ""), destination.get("port", {}).get("number", 80)
+
+
 mirror = fields(
     destination=st.sampled_from([{"host": "mirror.test"}, {"host": "unknown.test"}, {"host": "empty.test"}]),
     percentage=seldom(st.just({"value": 100})),
@@ -217,15 +223,17 @@ mirror = fields(
 def routed(draw: st.DrawFn) -> Json:
     """A rule that forwards."""
     count = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    # what was drawn is told by the cluster, so no cluster twice
+    destinations = draw(st.lists(destination, min_size=count, max_size=count, unique_by=cluster_of))
     route = [
         draw(
             fields(
-                destination=destination,
-                weight=st.just(1) if count > 1 and each == 0 else st.sampled_from([0, 1, 3]),
+                destination=st.just(each),
+                weight=st.just(1) if count > 1 and each is destinations[0] else st.sampled_from([0, 1, 3]),
                 headers=seldom(hosted_headers()),
             )
         )
-        for each in range(count)
+        for each in destinations
     ]
     rule: Json = {
         "route": route,
