@@ -6,6 +6,7 @@ routing (1 % trace sampling): all of it would make Envoy dearer, none of it chea
 
 from pathlib import Path
 
+from benchmarks.certificate import certificate
 from benchmarks.mesh import FQDN, HOST, PORT, SUBSETS, Document, Setup, paths
 
 TYPE = "type.googleapis.com/envoy.extensions.filters"
@@ -39,7 +40,9 @@ def bootstrap(setup: Setup, *, port: int, admin: int, upstream_port: int, access
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": _connection_manager(setup, access_log),
     }
-    listener = {"name": "http_proxy", "address": _address("127.0.0.1", port), "filter_chains": [{"filters": [chain]}]}
+    secured = {"transport_socket": _terminated()} if setup.edge == "tls" else {}
+    chains = [{"filters": [chain], **secured}]
+    listener = {"name": "http_proxy", "address": _address("127.0.0.1", port), "filter_chains": chains}
     return {
         "admin": {"address": _address("127.0.0.1", admin)},
         "static_resources": {
@@ -47,6 +50,16 @@ def bootstrap(setup: Setup, *, port: int, admin: int, upstream_port: int, access
             "clusters": [_cluster(subset, upstream_port) for subset in SUBSETS],
         },
     }
+
+
+def _terminated() -> Document:
+    chain, key = certificate()
+    pair = {"certificate_chain": {"filename": str(chain)}, "private_key": {"filename": str(key)}}
+    config = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {"tls_certificates": [pair], "alpn_protocols": ["http/1.1"]},
+    }
+    return {"name": "envoy.transport_sockets.tls", "typed_config": config}
 
 
 def _connection_manager(setup: Setup, access_log: Path) -> Document:

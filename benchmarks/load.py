@@ -25,6 +25,7 @@ class Drive:
     script: str = "plain"
     connections: int = 50
     close: bool = False
+    secure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def wrk(port: int, drive: Drive, seconds: float) -> Shot:
     argv = [program, "-t1", f"-c{drive.connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
     argv += ["-s", str(LUA / f"{drive.script}.lua"), "-H", f"Host: {FQDN}"]
     argv += ["-H", "Connection: close"] if drive.close else []
-    argv += [f"http://127.0.0.1:{port}{drive.path}"]
+    argv += [f"{'https' if drive.secure else 'http'}://127.0.0.1:{port}{drive.path}"]
     environment = {**os.environ, "BENCH_LUA": str(LUA)}
     output = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True).stdout
     line = next(line for line in output.splitlines() if line.startswith("RESULT "))

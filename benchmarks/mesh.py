@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.certificate import certificate
+
 HOST = "reviews"
 FQDN = "reviews.default.svc.cluster.local"
 PORT = 9080
+GATEWAY_PORT = 8443
 SUBSETS = {"v2": ("127.0.0.2", "127.0.0.3"), "v3": ("127.0.0.4", "127.0.0.5")}
 ENDPOINTS_PER_SERVICE = 10
 
@@ -26,6 +29,7 @@ class Setup:
     routes: int = 2
     services: int = 0
     access_log: bool = False
+    edge: str = ""  # what a gateway does in front of the service: terminate `tls`, or pass `tcp` on
 
 
 def paths(setup: Setup) -> Iterator[tuple[str, str]]:
@@ -50,6 +54,8 @@ def documents(setup: Setup, upstream_port: int, *, flipped: bool = False) -> Ite
     yield _service_entry(HOST, FQDN, addresses, upstream_port)
     yield _destination_rule(HOST, FQDN, False)
     yield _object("VirtualService", HOST, {"hosts": [HOST], "http": [*_rules(setup)]})
+    if setup.edge:
+        yield from _edge(setup)
     for index in range(setup.services):
         host, name = service_host(index), f"svc-{index:04}"
         yield _service_entry(name, host, _pod_addresses(index, setup, flipped), upstream_port)
@@ -89,6 +95,24 @@ def _rules(setup: Setup) -> Iterator[Document]:
     for kind, path in paths(setup):
         yield {"match": [{"uri": {kind: path}}], "route": [_to(HOST, "v3")]}
     yield {"route": [_to(HOST, "v3")]}
+
+
+def _edge(setup: Setup) -> Iterator[Document]:
+    """A gateway on GATEWAY_PORT, and where it leads."""
+    protocol, tls = ("HTTPS", _terminated()) if setup.edge == "tls" else ("TCP", {})
+    port = {"number": GATEWAY_PORT, "name": "edge", "protocol": protocol}
+    yield _object("Gateway", "edge", {"servers": [{"port": port, "hosts": ["*"], **tls}]})
+    rules = "http" if setup.edge == "tls" else "tcp"
+    yield _object("VirtualService", "edge", {"hosts": ["*"], "gateways": ["edge"], rules: [{"route": [_edge_route()]}]})
+
+
+def _edge_route() -> Document:
+    return {"destination": {"host": FQDN, "subset": "v3", "port": {"number": PORT}}}
+
+
+def _terminated() -> Document:
+    chain, key = certificate()
+    return {"tls": {"mode": "SIMPLE", "serverCertificate": str(chain), "privateKey": str(key)}}
 
 
 def _to(host: str, subset: str) -> Document:

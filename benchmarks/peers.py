@@ -60,9 +60,17 @@ def meshproxy_argv(site: Site, setup: Setup) -> list[str]:
     mesh.swap(directory, mesh.stage(directory, setup, site.upstream_port, generation=0))
     return [
         *(sys.executable, "-m", "meshproxy", "run", "-f", str(directory)),
-        *("--listen", f"127.0.0.1:{site.port}", "--admin", f"127.0.0.1:{site.admin}"),
+        *_opened(site, setup),
+        *("--admin", f"127.0.0.1:{site.admin}"),
         *("--workers", str(site.workers), "--access-log", str(site.access_log) if setup.access_log else "off"),
     ]
+
+
+def _opened(site: Site, setup: Setup) -> tuple[str, ...]:
+    """The measured port: the mesh listener's, or a gateway's."""
+    if setup.edge:
+        return "--listen", "127.0.0.1:0", "--bind", f"{mesh.GATEWAY_PORT}=127.0.0.1:{site.port}"
+    return "--listen", f"127.0.0.1:{site.port}"
 
 
 def profiled_argv(site: Site, setup: Setup) -> list[str]:

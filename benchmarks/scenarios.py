@@ -91,6 +91,11 @@ def plain(name: str, title: str, **drive: object) -> Scenario:
     return Scenario(name=name, title=title, shoot=driven(Drive(**drive)))  # type: ignore[arg-type]
 
 
+def edge(name: str, title: str, kind: str, peers: tuple[str, ...], **drive: object) -> Scenario:
+    shoot = driven(Drive(**drive))  # type: ignore[arg-type]
+    return Scenario(name=name, title=title, shoot=shoot, setup=Setup(edge=kind), peers=peers)
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     plain("small", "small GET, 50 connections kept alive"),
     plain("unique", "unique paths and request ids", script="unique"),
@@ -102,6 +107,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     plain("response-1m", "1 MiB response", path="/bytes/1048576"),
     plain("post-10k", "10 KiB POST", script="post"),
     plain("new-connection", "a new connection per request", close=True),
+    edge("tls", "small GET over TLS", "tls", ("meshproxy", "envoy", "nginx"), secure=True),
+    edge("tunnel", "TCP passed on, small messages", "tcp", ("meshproxy", "relay")),
+    edge("tunnel-1m", "TCP passed on, 1 MiB messages", "tcp", ("meshproxy", "relay"), path="/bytes/1048576"),
     with_routes(1_000),
     with_routes(10_000),
     Scenario(name="rate", title=f"constant rate, {RATE:,.0f}/s", shoot=steady),
@@ -133,12 +141,20 @@ def _own(scenario: str, title: str) -> Bar:
     return Bar(title=title, scenario=scenario, figure="cpu_us", limit=1.10, over="meshproxy", over_scenario="small")
 
 
+def _tunnel(scenario: str) -> Bar:
+    title = next(each.title for each in SCENARIOS if each.name == scenario)
+    return Bar(
+        title=f"{title}: throughput ÷ relay", scenario=scenario, figure="rps", limit=0.90, over="relay", at_least=True
+    )
+
+
 BARS: tuple[Bar, ...] = (
     *(_cpu(name, 0.70) for name in ("small", "unique", "headers-20", "access-log", "connections-1")),
     *(_cpu(name, 0.70) for name in ("response-10k", "post-10k")),
     _cpu("connections-500", 0.50),
     _cpu("response-1m", 0.90),
     _cpu("new-connection", 1.30),
+    *(_tunnel(name) for name in ("tunnel", "tunnel-1m")),
     _cpu("routes-1000", 0.50),
     _cpu("routes-10000", 0.12),
     _own("routes-1000", "1,000 routes: CPU ÷ our own small GET"),

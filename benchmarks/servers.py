@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from benchmarks.certificate import certificate
 from benchmarks.mesh import SUBSETS, Setup
 
 HELLO = "hello from the mesh, this is a small response body\\n"
@@ -56,10 +57,14 @@ def nginx_proxy(setup: Setup, directory: Path, *, port: int, upstream_port: int,
         for subset, group in SUBSETS.items()
     )
     log = LOG_FORMAT.format(log=access_log) if setup.access_log else ""
+    secured = ""
+    if setup.edge == "tls":
+        chain, key = certificate()
+        secured = f" ssl;\n    ssl_certificate {chain};\n    ssl_certificate_key {key}"
     body = f"""\
   map $http_end_user $route {{ default v3; jason v2; }}
 {log}{pools}  server {{
-    listen 127.0.0.1:{port} reuseport;
+    listen 127.0.0.1:{port} reuseport{secured};
     client_max_body_size 0;
     location / {{
       proxy_pass http://$route;
