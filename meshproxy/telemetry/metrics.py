@@ -48,7 +48,9 @@ _HELP = {
     "meshproxy_cluster_upstream_cx_overflow_total": "Times that no connection more was allowed.",
     "meshproxy_cluster_upstream_rq_pending_overflow_total": "Requests refused because a limit was reached.",
     "meshproxy_cluster_upstream_rq_retry_overflow_total": "Retries left out because a limit was reached.",
-    "meshproxy_cluster_outlier_detection_ejections_active": "Endpoints ejected now, each worker's.",
+    "meshproxy_cluster_outlier_detection_ejections_active": "Endpoints ejected now.",
+    "meshproxy_cluster_endpoint_ejected": "Whether an endpoint is ejected.",
+    "meshproxy_cluster_endpoint_ejection_changes": "Ejections and returns of the workers there are.",
     "meshproxy_cluster_outlier_detection_ejections_enforced_total": "Ejections.",
     "meshproxy_cluster_outlier_detection_ejections_overflow_total": "Ejections left out by maxEjectionPercent.",
 }

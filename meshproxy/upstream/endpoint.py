@@ -56,7 +56,7 @@ class LiveEndpoint:
     @property
     def usable(self) -> bool:
         """Ready, and not ejected."""
-        return self.plan.healthy and self.monitor.ejected_at is None
+        return self.plan.healthy and not self.monitor.ejected
 
     def update(self, plan: Endpoint) -> None:
         """A new configuration names it too, perhaps with another weight."""

@@ -24,17 +24,23 @@ class Reason(Enum):
 
 
 class Monitor:
-    """What is remembered of one endpoint. `ejected_at` None: it is in use; `multiplier` lengthens its next ejection."""
+    """What is remembered of one endpoint. `ejected_at` None: not ejected here; `elsewhere`: another worker has ejected
+    it; `multiplier` lengthens its next ejection."""
 
-    __slots__ = ("ejected_at", "ejections", "errors", "gateway_errors", "local_failures", "multiplier")
+    __slots__ = ("ejected_at", "ejections", "elsewhere", "errors", "gateway_errors", "local_failures", "multiplier")
 
     def __init__(self) -> None:
         self.errors = 0
         self.gateway_errors = 0
         self.local_failures = 0
         self.ejected_at: float | None = None
+        self.elsewhere = False
         self.ejections = 0
         self.multiplier = 0
+
+    @property
+    def ejected(self) -> bool:
+        return self.elsewhere or self.ejected_at is not None
 
     def forgive(self) -> None:
         self.errors = self.gateway_errors = self.local_failures = 0
@@ -59,8 +65,8 @@ class Detector:
 
     @property
     def ejected(self) -> int:
-        """How many are ejected, by this detector or the one before it."""
-        return sum(monitor.ejected_at is not None for monitor in self._monitors)
+        """How many are ejected, by whomever."""
+        return sum(monitor.ejected for monitor in self._monitors)
 
     def answered(self, monitor: Monitor, status: int, now: float) -> Detected | None:
         """The endpoint gave an answer."""
@@ -114,7 +120,7 @@ class Detector:
         return detected
 
     def _detected(self, monitor: Monitor, reason: Reason, now: float) -> Detected | None:
-        if monitor.ejected_at is not None:
+        if monitor.ejected:
             return None  # a late answer of a request from before
         policy = self.policy
         enforced = 100 * (self.ejected + 1) <= policy.max_ejection_percent * len(self._monitors)

@@ -16,10 +16,11 @@ from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.plan.cluster import Cluster
 from meshproxy.plan.limits import Limits
 from meshproxy.plan.upstream_tls import ProxyProtocol
-from meshproxy.telemetry.stats import Counter, Stats
+from meshproxy.telemetry.stats import Stats
 from meshproxy.upstream.breaker import Breaker
 from meshproxy.upstream.choosing import chooser_of
 from meshproxy.upstream.cluster import HOST_SELECTION_ATTEMPTS, LiveCluster
+from meshproxy.upstream.ejections import Ejections
 from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.upstream.locality import Chooser
 from meshproxy.upstream.opening import ANY, Client, Purpose
@@ -67,11 +68,11 @@ class PolicedCluster(LiveCluster):
         self._stale = True
         self._warm_at = 0.0
         self._sweeper: asyncio.TimerHandle | None = None
-        self._detector = None
+        self._detector: Detector | None = None
+        self._ejections: Ejections | None = None
         if plan.outlier is not None:
             self._detector = Detector(plan.outlier, (endpoint.monitor for endpoint in endpoints))
-            self._ejections = _Ejections(stats, plan.name)
-            self._ejections.active.set(self._detector.ejected)
+            self._ejections = Ejections(stats, plan.name, endpoints)
             self._schedule(asyncio.get_running_loop().time() + plan.outlier.interval)
 
     # ---- who answers
@@ -91,6 +92,10 @@ class PolicedCluster(LiveCluster):
         return endpoint
 
     def _current(self) -> Chooser | None:
+        ejections = self._ejections
+        if ejections is not None and ejections.changed():
+            ejections.follow(self.endpoints)
+            self._stale = True
         warmup = self.plan.warmup
         if warmup is None:
             if self._stale:
@@ -110,7 +115,7 @@ class PolicedCluster(LiveCluster):
         return endpoint.weight * self.plan.warmup.factor(clock.monotonic() - endpoint.since)
 
     def _why_none(self) -> str:
-        ejected = sum(endpoint.monitor.ejected_at is not None for endpoint in self.endpoints)
+        ejected = sum(endpoint.monitor.ejected for endpoint in self.endpoints)
         words = super()._why_none()
         return f"{words}; {ejected} of them ejected" if ejected else words
 
@@ -143,12 +148,13 @@ class PolicedCluster(LiveCluster):
     def _judge(self, endpoint: LiveEndpoint, detected: Detected | None) -> None:
         if detected is None:
             return
+        assert self._ejections is not None
         reason = detected.reason.value
         if not detected.enforced:
-            self._ejections.overflow.add()
+            self._ejections.overflow()
             return
         self._stale = True
-        self._ejections.count(reason)
+        self._ejections.eject(endpoint, reason)
         _log.warning("%s: %s is ejected (%s)", self.plan.name, endpoint.name, reason)
 
     # ---- the sweep of outlier detection
@@ -158,14 +164,16 @@ class PolicedCluster(LiveCluster):
 
     def _sweep(self) -> None:
         assert self._detector is not None
+        assert self._ejections is not None
         assert self._sweeper is not None
         self._schedule(self._sweeper.when() + self._detector.policy.interval)
+        self._ejections.look_again()
         now = clock.monotonic()
         back = set(map(id, self._detector.sweep(now)))
         for endpoint in [each for each in self.endpoints if id(each.monitor) in back]:
             endpoint.since = now
             self._stale = True
-            self._ejections.active.add(-1)
+            self._ejections.take_back(endpoint)
             _log.warning("%s: %s is back", self.plan.name, endpoint.name)
 
     def replaced_by(self, successor: LiveCluster | None) -> None:
@@ -173,11 +181,19 @@ class PolicedCluster(LiveCluster):
         sweeper, self._sweeper = self._sweeper, None
         if sweeper is not None:
             sweeper.cancel()
-        if self._detector is not None:
-            self._ejections.active.set(0)
-        if not isinstance(successor, PolicedCluster):
+        follower = successor if isinstance(successor, PolicedCluster) else None
+        if self._ejections is not None:
+            judged = follower.endpoints if follower is not None and follower._ejections is not None else []
+            kept = set(map(id, judged))
+            self._ejections.forget(each for each in self.endpoints if id(each) not in kept)
+            if not judged:
+                self._ejections.close()
+        if follower is None:
             self._retire_pools()
-            return
+        else:
+            self._hand_over(follower, sweeper)
+
+    def _hand_over(self, successor: PolicedCluster, sweeper: asyncio.TimerHandle | None) -> None:
         self.successor = successor
         if sweeper is not None and successor._sweeper is not None:
             # reloads do not put off what is due
@@ -188,8 +204,6 @@ class PolicedCluster(LiveCluster):
                     pool.owner = successor
         else:
             self._retire_pools()
-        if successor._detector is not None:
-            successor._ejections.active.set(successor._detector.ejected)
 
     def _schedule_no_later_than(self, when: float) -> None:
         assert self._sweeper is not None
@@ -250,26 +264,6 @@ class PolicedCluster(LiveCluster):
             yield
         finally:
             self.breaker.retries.give()
-
-
-class _Ejections:
-    """What outlier detection tells the metrics, by Envoy's names."""
-
-    def __init__(self, stats: Stats, cluster: str) -> None:
-        self._stats = stats
-        self._labels = (("cluster_name", cluster),)
-        self.active = stats.gauge("meshproxy_cluster_outlier_detection_ejections_active", self._labels)
-        self.overflow = self._counter("overflow")
-        self._total = self._counter("enforced_total")
-
-    def count(self, reason: str) -> None:
-        self.active.add(1)
-        self._total.add()
-        self._counter(f"enforced_{reason}").add()
-
-    def _counter(self, name: str) -> Counter:
-        suffix = "" if name.endswith("_total") else "_total"
-        return self._stats.counter(f"meshproxy_cluster_outlier_detection_ejections_{name}{suffix}", self._labels)
 
 
 def _same_connections(one: Cluster, other: Cluster) -> bool:

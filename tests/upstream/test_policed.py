@@ -278,6 +278,55 @@ async def test_ejections_survive_a_reload_and_late_answers_reach_the_successor()
         assert {new.pick() for _ in range(50)} == {new.endpoints[2]}
 
 
+async def test_without_detection_nobody_stays_ejected():
+    policy = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
+    async with served(2, outlier=policy) as (clusters, _):
+        cluster = clusters.by_name["c"]
+        for endpoint in cluster.endpoints:
+            cluster.answered(endpoint, 500)
+        cluster = again(clusters, outlier=None, hashing=RingHash())
+        assert {cluster.pick() for _ in range(50)} == set(cluster.endpoints)
+
+
+async def test_what_one_worker_ejects_all_leave_alone_until_it_is_back_or_the_worker_is_lost():
+    policy = OutlierDetection(consecutive_5xx=1, max_ejection_percent=50)
+    async with served(4, outlier=policy) as (clusters, _):
+        plan = clusters.by_name["c"].plan
+        stats = Stats.create(2)
+        workers = [Clusters(stats), Clusters(Stats.attach(stats.fd, 1))]
+        for worker in workers:
+            worker.reconcile(Snapshot(clusters={"c": plan}))
+        one, other = (worker.by_name["c"] for worker in workers)
+        one.answered(one.endpoints[0], 500)
+        assert {endpoint.name for endpoint in (other.pick() for _ in range(100))} == {
+            endpoint.name for endpoint in other.endpoints[1:]
+        }
+        other.answered(other.endpoints[1], 500)
+        other.answered(other.endpoints[2], 500)  # that would be three of four
+        assert {endpoint.name for endpoint in (one.pick() for _ in range(100))} == {
+            endpoint.name for endpoint in one.endpoints[2:]
+        }
+        workers[0].close()
+        assert len({other.pick() for _ in range(100)}) == 3
+        Stats.attach(stats.fd, 1)
+        successor = Clusters(Stats.attach(stats.fd, 1))
+        successor.reconcile(Snapshot(clusters={"c": plan}))
+        assert len({successor.by_name["c"].pick() for _ in range(100)}) == 4
+        for worker in (*workers, successor):
+            worker.close()
+
+
+async def test_an_endpoint_that_left_while_ejected_comes_back_unspoiled():
+    policy = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
+    async with served(2, outlier=policy) as (clusters, _):
+        cluster = clusters.by_name["c"]
+        everybody = cluster.plan.endpoints
+        cluster.answered(cluster.endpoints[0], 500)
+        again(clusters, endpoints=everybody[1:])
+        cluster = again(clusters, endpoints=everybody)
+        assert len({cluster.pick() for _ in range(50)}) == 2
+
+
 # --- reloads
 
 
