@@ -274,7 +274,7 @@ class Attempting(Mirroring):
         if self._plain:
             tail = b"x-envoy-attempt-count: %d\r\n" % self.attempts
             head = request_head(request.method, request.target, request.host, self.upstream_fields, tail)
-            connection.transport.write(head)
+            self._context.outbox.write(connection.transport, head)
             return
         if self._replay:
             request.body = self._replay + request.body
@@ -282,7 +282,10 @@ class Attempting(Mirroring):
             self._replay = []
         tail = forwarding.request_tail(request, self.attempts, self._timeout)
         head = request_head(request.method, self._target, self._host, self.upstream_fields, tail)
-        self._send_body(connection, head)
+        if request.content_length:
+            self._send_body(connection, head)
+        else:
+            self._context.outbox.write(connection.transport, head)
         if request.complete:
             self._arm_try_timeout()
 

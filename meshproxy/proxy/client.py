@@ -27,6 +27,9 @@ class Client(Protocol):
     @property
     def remote_ip(self) -> bytes: ...
 
+    def touch(self) -> None:
+        """Something moves: the idle time-out begins anew."""
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...

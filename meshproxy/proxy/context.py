@@ -14,6 +14,7 @@ from meshproxy.plan.server_tls import ServerTls
 from meshproxy.plan.snapshot import Snapshot
 from meshproxy.proxy.forwarding import http_date
 from meshproxy.proxy.options import Options
+from meshproxy.proxy.outbox import Outbox
 from meshproxy.proxy.timer import Timer
 from meshproxy.telemetry.record import Record
 from meshproxy.telemetry.stream_metrics import StreamMetrics
@@ -63,6 +64,7 @@ class Context:
         "loop",
         "metrics",
         "options",
+        "outbox",
         "streams",
         "timer",
         "upstream_opened",
@@ -86,6 +88,7 @@ class Context:
         self.access_log = access_log
         self.upstream_opened = upstream_opened
         self.timer = Timer(loop)
+        self.outbox = Outbox(loop)
         self.live = Live(Snapshot(), clusters, {})
         self.date = http_date()  # renewed by the sweep
         self.draining = False

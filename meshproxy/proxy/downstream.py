@@ -42,6 +42,7 @@ class Downstream(asyncio.Protocol):
         self._closing = False
         self._receiving = False  # the request in hand is not whole yet
         self._discarding: Request | None = None  # answered, but its body still comes
+        self._discarded = 0  # so many bytes of it
         self._tunnelled = False
         self._eof_at: float | None = None
         self.blocked = False
@@ -63,11 +64,11 @@ class Downstream(asyncio.Protocol):
         self.idle_since = self._proxy.now
         reader = self._reader
         reader.feed(data)
-        if reader.mid_head and self._head_since is None:
-            self._head_since = self.idle_since
         if self._receiving:
             self._receive()
         self._advance()
+        if reader.mid_head and self._head_since is None:
+            self._head_since = self.idle_since
 
     def eof_received(self) -> bool:
         """A client that has closed its half after a whole request may still get an answer that comes soon; whether it
@@ -95,14 +96,16 @@ class Downstream(asyncio.Protocol):
         self.idle_since = self._proxy.now
         if self._exchange is not None:
             self._exchange.on_client_blocked(False)
+        elif not self._tunnelled:
+            self._advance()
 
     # ---- from one request to the next
 
     def _advance(self) -> None:
-        """Goes on to the next request, if the one before is done."""
+        """Goes on to the next request, if the one before is done and its client takes what it gets."""
         reader = self._reader
         requests = reader.requests
-        while requests and self._exchange is None and not self._closing and self._discarding is None:
+        while requests and self._exchange is None and not (self._closing or self._discarding or self.blocked):
             request = requests.popleft()
             self._head_since = None
             self._receiving = not request.complete
@@ -121,7 +124,11 @@ class Downstream(asyncio.Protocol):
                 self._receive()
             elif reader.requests:
                 self.pause_reading()
-        elif not self._closing:
+        elif self._closing:
+            return
+        elif reader.requests:
+            self.pause_reading()  # the client is blocked
+        else:
             self.resume_reading()
             if reader.error is not None and self._discarding is None:
                 self.refuse(reader.error)
@@ -130,19 +137,29 @@ class Downstream(asyncio.Protocol):
         """More of a request whose head is known: for its exchange, or, where it is answered already, for nobody."""
         exchange, error = self._exchange, self._reader.error
         if exchange is None:
-            request = self._discarding
-            if request is not None:
-                request.body.clear()
-                if request.complete:
-                    self._discarding = None
-                    self._receiving = False
-            return
-        if error is not None and not exchange.request.complete:
+            self._discard()
+        elif error is not None and not exchange.request.complete:
             self._receiving = False
             exchange.on_request_broken(error)
+        else:
+            self._receiving = not exchange.request.complete
+            exchange.on_request_data()
+
+    def _discard(self) -> None:
+        """Drops what comes of a request that is answered already, up to a limit; then the connection is free again."""
+        request = self._discarding
+        if request is None:
             return
-        self._receiving = not exchange.request.complete
-        exchange.on_request_data()
+        self._discarded += sum(map(len, request.body))
+        request.body.clear()
+        if request.complete and not self._context.draining:
+            self._discarding = None
+            self._receiving = False
+        elif (
+            request.complete or self._reader.error is not None or self._discarded > self._context.options.discard_limit
+        ):
+            self._closing = True
+            self.transport.close()
 
     def exchange_done(self, *, keep: bool) -> None:
         exchange, self._exchange = self._exchange, None
@@ -154,7 +171,7 @@ class Downstream(asyncio.Protocol):
             if request.upgrade is not None:
                 self._reader.refuse_upgrade()
             if not request.complete:
-                self._discarding = request
+                self._discarding, self._discarded = request, 0
         self.idle_since = self._proxy.now
         if not self._starting and (self._reader.requests or self._paused or self._reader.error is not None):
             self._advance()
@@ -170,6 +187,7 @@ class Downstream(asyncio.Protocol):
         """Closes when what is written has gone out. A client that may still send is not reset under its answer: its
         bytes are read and dropped until it closes, or the sweep does."""
         self._closing = True
+        self._context.outbox.flush()
         if (request.complete and self._reader.error is None) or not self.transport.can_write_eof():
             self.transport.close()
         else:
@@ -185,6 +203,9 @@ class Downstream(asyncio.Protocol):
         self._exchange.refuse(error)
 
     # ---- for the exchange
+
+    def touch(self) -> None:
+        self.idle_since = self._proxy.now
 
     def pause_reading(self) -> None:
         if not self._paused and not self.transport.is_closing():
@@ -231,6 +252,8 @@ class Downstream(asyncio.Protocol):
         """Closes what has been still for too long."""
         options = self._context.options
         still = now - self.idle_since
+        if self._tunnelled:
+            return  # its two connections are its own
         if self._exchange is not None:
             if self._eof_at is not None and now - self._eof_at > options.half_close_timeout:
                 self._exchange.on_client_lost()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from meshproxy.base import clock
@@ -55,6 +56,8 @@ class Exchange(Attempting):
                 self._drive(self._guarded(self._deliver(None)))
         except ProxyError as error:
             self._fail(error)
+        except Exception:
+            self._fail_internally()
 
     def _find_route(self) -> Route:
         request, listener = self.request, self._live.listeners.get(self._listener)
@@ -139,8 +142,7 @@ class Exchange(Attempting):
         except ProxyError as error:
             self._fail(error)
         except Exception:
-            _log.exception("internal error while answering %r %r", self.request.method, self.request.target)
-            self._fail(ProxyError(Kind.INTERNAL, Side.LOCAL, "internal error"))
+            self._fail_internally()
 
     def _abandon(self, error: ProxyError) -> None:
         """Whatever it waits for, it is over."""
@@ -257,7 +259,11 @@ class Exchange(Attempting):
             body = parts[0] if len(parts) == 1 else b"".join(parts)
             self.bytes_sent = len(body)
             head += body
-        client.transport.write(head)
+        if response.complete and self.keep and not response.body and length >= 0 and response.upgrade is None:
+            context.outbox.write(client.transport, head)
+        else:
+            context.outbox.flush()
+            client.transport.write(head)
 
     def _reconsider(self, response: Response, fields: Fields) -> Fields:
         """What is seldom so: whether the connection can be kept behind this response after all, whether the
@@ -275,6 +281,7 @@ class Exchange(Attempting):
 
     def _relay(self, response: Response) -> None:
         """Passes on what has arrived of the response's body, and its end."""
+        self.client.touch()
         transport = self.client.transport
         parts, response.body = response.body, []
         chunked = response.content_length == CHUNKED and self.request.version == b"HTTP/1.1"
@@ -290,6 +297,7 @@ class Exchange(Attempting):
         assert self.connection is not None
         reader = self.connection.reader
         interim, reader.informational = reader.informational, []
+        self._context.outbox.flush()
         for head in interim:
             if self.request.version == b"HTTP/1.1" and not self.status:
                 self._interim_sent = True
@@ -301,6 +309,7 @@ class Exchange(Attempting):
         assert connection is not None
         self.keep = False
         self._waits = TUNNEL
+        self._cancel_alarms()  # a tunnel has no end that a time-out could wait for
         held = self.client.take_held()
         self._tunnel = Tunnel.over(self.client.transport, connection.transport, self._on_tunnel_ended)
         self._tunnel.start(held, connection.reader.tunnel)
@@ -328,12 +337,17 @@ class Exchange(Attempting):
         self._write_head(response, local.typed(fields, reply.body))
         self._end()
 
+    def _fail_internally(self) -> None:
+        """A fault of ours costs this request only."""
+        _log.exception("internal error while answering %r %r", self.request.method, self.request.target)
+        self._fail(ProxyError(Kind.INTERNAL, Side.LOCAL, "internal error"))
+
     def _fail(self, error: ProxyError) -> None:
         """Every error ends here: in an answer, or, where one has begun, in a cut that nobody takes for its end."""
-        self._drop_attempt(error.kind)
-        if error.kind is Kind.STREAM_IDLE and not self.request.complete:
-            error = ProxyError(Kind.REQUEST_TIMEOUT, Side.DOWNSTREAM, error.cause)
+        self._drop_attempt(None if error.side is Side.DOWNSTREAM else error.kind)
         reply = reply_to(error, retried=self.attempts > 1)
+        if error.kind is Kind.STREAM_IDLE and not self.request.complete:
+            reply = replace(reply, status=408)  # it is the client we have waited for
         if error.kind is Kind.NO_ENDPOINT:
             self.attempts = max(self.attempts, 1)
         if error.kind in (Kind.CONNECT_FAILURE, Kind.CONNECT_TIMEOUT):

@@ -99,6 +99,7 @@ class Proxy:
     def start_drain(self) -> None:
         """Answers carry `Connection: close` from now on; idle connections are closed."""
         self._context.draining = True
+        self._context.outbox.flush()
         for connection in tuple(self._connections):
             connection.start_drain()
 
