@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 
 from meshproxy.compiler.gateway_tls import WORKLOAD
@@ -73,9 +74,14 @@ def _tls(value: object) -> Iterator[Message]:
     elif isinstance(value, Message):
         if isinstance(value, ServerTLSSettings | ClientTLSSettings | TLSCertificate):
             yield value
-        for field in fields(value):
-            if field.name not in ("at", "meta"):
-                yield from _tls(getattr(value, field.name))
+        kind: type = type(value)
+        for name in _inside(kind):
+            yield from _tls(getattr(value, name))
+
+
+@cache
+def _inside(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls) if field.name not in ("at", "meta"))
 
 
 def _mentioned(message: Message) -> Iterator[str]:
