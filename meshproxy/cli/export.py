@@ -12,7 +12,15 @@ from typing import Any
 import yaml
 
 from meshproxy.cli.compiled import RefusedError, build_options, compile_files
-from meshproxy.cli.options import Parser, add_addresses, add_config, add_outbound, add_workload, config_paths
+from meshproxy.cli.options import (
+    Parser,
+    add_addresses,
+    add_config,
+    add_outbound,
+    add_shadow,
+    add_workload,
+    config_paths,
+)
 from meshproxy.compiler.options import parse_bind
 from meshproxy.control.settings import Address, parse_address
 from meshproxy.export.bootstrap import export_bootstrap
@@ -36,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
         mesh_port=port,
         binds=dict(map(parse_bind, args.bind)),
         privileged_ports=args.privileged_ports,
+        shadow_host_suffix=args.shadow_host_suffix,
     )
     try:
         snapshot = compile_files(config_paths(args), options).snapshot
@@ -72,6 +81,7 @@ def _parser() -> Parser:
     add_workload(parser)
     add_addresses(parser)
     add_outbound(parser)
+    add_shadow(parser)
     return parser
 
 

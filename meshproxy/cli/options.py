@@ -131,6 +131,15 @@ def add_outbound(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_shadow(parser: argparse.ArgumentParser) -> None:
+    """What mirrors see."""
+    parser.add_argument(
+        "--shadow-host-suffix",
+        action="store_true",
+        help="mirrored requests carry the Host with -shadow, as Istio sent it before 1.28",
+    )
+
+
 def add_addresses(parser: argparse.ArgumentParser) -> None:
     """What shapes listeners and endpoints beside the YAML."""
     add_maps(parser)

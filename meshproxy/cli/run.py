@@ -10,7 +10,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from meshproxy.cli.options import Parser, add_addresses, add_config, add_outbound, add_workload, config_paths, percent
+from meshproxy.cli.options import (
+    Parser,
+    add_addresses,
+    add_config,
+    add_outbound,
+    add_shadow,
+    add_workload,
+    config_paths,
+    percent,
+)
 from meshproxy.control.settings import Address, Settings, address_text, parse_address
 
 _EXAMPLES = """\
@@ -66,6 +75,7 @@ def _parser() -> Parser:
         help="certificates by credentialName: DIR/NAME/tls.crt, tls.key and ca.crt",
     )
     add_outbound(parser)
+    add_shadow(parser)
     parser.add_argument(
         "--guard",
         choices=("warn", "refuse"),
@@ -105,6 +115,7 @@ def _settings(parser: Parser, argv: Sequence[str]) -> Settings:
         privileged_ports=args.privileged_ports,
         credentials=args.credentials,
         outbound_traffic_policy=args.outbound_traffic_policy,
+        shadow_host_suffix=args.shadow_host_suffix,
         guard=args.guard or "",
         guard_threshold=args.guard_threshold,
         guard_requests=args.guard_requests,

@@ -54,6 +54,7 @@ def build_snapshot(catalog: Catalog, options: BuildOptions) -> tuple[Snapshot, t
         registry=registry,
         report=report,
         hashing=Hashing(registry, rules),
+        shadow_host_suffix=options.shadow_host_suffix,
     )
     bound = bind_services(catalog.virtual_services, report)
     mesh = _mesh_listener(catalog, bound, scope, options)

@@ -27,7 +27,8 @@ class Credentials:
 class BuildOptions:
     """`labels` and `namespace` are this workload's; `binds` says where a gateway's port is opened; `maps` gives hosts
     (or their subsets) endpoints in place of any other; `outbound_traffic_policy` holds where no Sidecar says otherwise.
-    Without `credentials` nothing is said of certificates that are not there."""
+    Without `credentials` nothing is said of certificates that are not there. `shadow_host_suffix`: mirrors get the Host
+    with `-shadow`, as Istio sent it before 1.28."""
 
     namespace: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class BuildOptions:
     digest: str = ""
     outbound_traffic_policy: str = "REGISTRY_ONLY"
     credentials: Credentials | None = None
+    shadow_host_suffix: bool = False
 
 
 def parse_address(text: str) -> Address:

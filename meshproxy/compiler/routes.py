@@ -230,4 +230,11 @@ def _mirrors(rule: HTTPRoute, scope: Scope, owner: str) -> Iterator[Mirror]:
     for written, portion in policies:
         if written is not None and portion:
             cluster, host, port = _cluster(written, scope, owner)
-            yield Mirror(cluster=cluster, host=host, subset=written.subset, port=port, share=portion)
+            yield Mirror(
+                cluster=cluster,
+                host=host,
+                subset=written.subset,
+                port=port,
+                share=portion,
+                shadow_suffix=scope.shadow_host_suffix,
+            )

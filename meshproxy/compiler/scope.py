@@ -26,6 +26,7 @@ class Scope:
     registry: Registry
     report: Report
     hashing: Hashing
+    shadow_host_suffix: bool = False
 
     def destination(self, destination: Destination, owner: str) -> tuple[str, int]:
         """Full host and port of a destination named in a resource of namespace `owner` (GetDestinationCluster)."""

@@ -56,6 +56,7 @@ def build(request: Request) -> Built:
         maps=tuple(map(parse_map, settings.maps)),
         digest=digest(certificates.files, loaded.digest),
         outbound_traffic_policy=settings.outbound_traffic_policy,
+        shadow_host_suffix=settings.shadow_host_suffix,
         credentials=read(certificates, clock.wall()),
     )
     snapshot, problems = build_snapshot(catalog, options)

@@ -29,6 +29,7 @@ class Settings:
     privileged_ports: bool = False
     credentials: str = ""
     outbound_traffic_policy: str = "REGISTRY_ONLY"
+    shadow_host_suffix: bool = False
     guard: str = ""  # warn or refuse; off where empty
     guard_threshold: float = 1.0
     guard_requests: int = 1000
