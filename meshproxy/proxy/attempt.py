@@ -180,7 +180,6 @@ class Attempting(Mirroring):
                 await PAUSE
         except ProxyError as error:
             return error
-        self._cluster.answered(endpoint, response.status)
         return response
 
     def _died_unheard(self, error: ProxyError) -> bool:

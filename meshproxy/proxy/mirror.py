@@ -206,7 +206,6 @@ class Copy:
             return
         response.body.clear()
         if response.complete and self._endpoint is not None:
-            self._cluster.answered(self._endpoint, response.status)
             if self._written:
                 connection.release(clock.monotonic())
             else:

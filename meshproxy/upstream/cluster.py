@@ -46,9 +46,6 @@ class LiveCluster:
         endpoint.requests += 1
         return endpoint
 
-    def answered(self, endpoint: LiveEndpoint, status: int) -> None:
-        """The head of its answer is there."""
-
     def done(self, endpoint: LiveEndpoint, failure: Kind | None) -> None:
         """The attempt is over: answered (None), or why not."""
         endpoint.active -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from meshproxy.plan.cluster import Cluster, Resolution
@@ -14,6 +15,9 @@ from meshproxy.upstream.endpoint import LiveEndpoint
 if TYPE_CHECKING:
     from meshproxy.upstream.tls import Contexts
 
+_STEP = 64
+"""So many clusters are made between two turns of the loop."""
+
 
 class Clusters:
     """`by_name` is replaced as a whole by `reconcile`; who holds a cluster keeps it until its request is done. Without
@@ -21,18 +25,33 @@ class Clusters:
 
     def __init__(self, stats: Stats | None = None) -> None:
         self.by_name: dict[str, LiveCluster] = {}
+        self._staged: dict[str, tuple[LiveCluster | None, LiveCluster]] = {}  # by name: made from what, and what
         self._stats = stats
         self._contexts: Contexts | None = None
         self._dynamic = DynamicClusters(self._made)
 
+    def stage(self, snapshot: Snapshot) -> Iterator[None]:
+        """Makes what `reconcile` will put in place, a few clusters at each step: thousands of them take longer than a
+        request should wait. Nothing of it is seen before."""
+        staged = self._staged = {}
+        for number, (name, plan) in enumerate(snapshot.clusters.items()):
+            old = self.by_name.get(name)
+            if plan.resolution is not Resolution.DYNAMIC and _unchanged(old, plan):
+                staged[name] = (old, self._carried(plan, old))
+            if number % _STEP == 0:
+                yield
+
     def reconcile(self, snapshot: Snapshot) -> None:
         """Takes over every endpoint that the new snapshot still names; retires the others."""
-        old = self.by_name
-        self.by_name = {
-            name: self._carried(plan, old.get(name))
-            for name, plan in snapshot.clusters.items()
-            if plan.resolution is not Resolution.DYNAMIC
-        }
+        old, staged, self._staged = self.by_name, self._staged, {}
+        self.by_name = {}
+        for name, plan in snapshot.clusters.items():
+            if plan.resolution is Resolution.DYNAMIC:
+                continue
+            before, made = staged.get(name, (None, None))
+            if made is None or made.plan is not plan or before is not old.get(name):
+                made = self._carried(plan, old.get(name))
+            self.by_name[name] = made
         self._dynamic.reconcile(snapshot.clusters.values())
         if self._contexts is not None:
             self._contexts.keep({plan.tls for plan in snapshot.clusters.values() if plan.tls is not None})
@@ -87,3 +106,11 @@ class Clusters:
         assert self._stats is not None
         self._contexts = self._contexts or Contexts()
         return PolicedCluster(plan, endpoints, self._stats, self._contexts)
+
+
+def _unchanged(old: LiveCluster | None, plan: Cluster) -> bool:
+    """Whether the endpoints that `plan` takes over stay as they are, so that it can be made beside the old one."""
+    if old is None:
+        return True
+    known = {endpoint.plan.key: endpoint.plan for endpoint in old.endpoints}
+    return all(known.get(wanted.key, wanted) == wanted for wanted in plan.endpoints)

@@ -1,7 +1,8 @@
 """A cluster that a DestinationRule asks more of than a balancer: limits, ejections, hashing, localities, warm-up, TLS.
 
-Its endpoints keep their connections in pools of their own (`pool.py`), never in `LiveEndpoint.idle`: the plain course
-of a request finds nothing kept there, and a request to this cluster takes the longer way, where all this is asked.
+Its endpoints keep their connections in pools (`pool.py`). Where a kept connection serves any request, the pool's idle
+ones are the endpoint's, and the plain course of a request takes them. Where not (a limit of requests, TLS, a PROXY
+header), it finds none there, and the request takes the longer way, where all this is asked.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from meshproxy.telemetry.stats import Stats
 from meshproxy.upstream.breaker import Breaker
 from meshproxy.upstream.choosing import chooser_of
 from meshproxy.upstream.cluster import HOST_SELECTION_ATTEMPTS, LiveCluster
+from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.ejections import Ejections
 from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.upstream.locality import Chooser
 from meshproxy.upstream.opening import ANY, Client, Purpose
 from meshproxy.upstream.outlier import Detected, Detector
-from meshproxy.upstream.pool import Opened, Pool, PooledConnection, Ticket
+from meshproxy.upstream.pool import Opened, Pool, Ticket
 from meshproxy.upstream.tls import Contexts
 from meshproxy.wire import proxy_header
 
@@ -227,7 +229,7 @@ class PolicedCluster(LiveCluster):
         name = plan.tls.sni or _name_of(host) if plan.tls is not None else ""
         return Purpose(name, header)
 
-    def take(self, endpoint: LiveEndpoint, purpose: Purpose | None) -> PooledConnection | None:
+    def take(self, endpoint: LiveEndpoint, purpose: Purpose | None) -> UpstreamConnection | None:
         """Raises ProxyError(OVERFLOW)."""
         return self._pool(endpoint, purpose or ANY).take()
 
@@ -238,7 +240,8 @@ class PolicedCluster(LiveCluster):
     def _pool(self, endpoint: LiveEndpoint, purpose: Purpose) -> Pool:
         pool = endpoint.pools.get(purpose)
         if pool is None:
-            pool = endpoint.pools[purpose] = Pool(self.successor or self, endpoint, purpose)
+            idle = endpoint.idle if _serve_any(self.plan) else None
+            pool = endpoint.pools[purpose] = Pool(self.successor or self, endpoint, purpose, idle)
         return pool
 
     def close_idle(self, now: float) -> None:
@@ -268,7 +271,14 @@ class PolicedCluster(LiveCluster):
 
 def _same_connections(one: Cluster, other: Cluster) -> bool:
     """Whether connections that were opened for one are good for the other."""
-    return (one.tls, one.proxy_protocol, one.connections) == (other.tls, other.proxy_protocol, other.connections)
+    same = (one.tls, one.proxy_protocol, one.connections) == (other.tls, other.proxy_protocol, other.connections)
+    return same and _serve_any(one) == _serve_any(other)
+
+
+def _serve_any(plan: Cluster) -> bool:
+    """Whether a kept connection may be used without a question."""
+    unlimited = plan.limits is None or plan.limits.requests is None
+    return unlimited and plan.tls is None and plan.proxy_protocol is None
 
 
 def _name_of(host: bytes) -> str:

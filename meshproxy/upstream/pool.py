@@ -33,6 +33,8 @@ class Owner(Protocol):
     breaker: Breaker
     contexts: Contexts
 
+    def answered(self, endpoint: LiveEndpoint, status: int) -> None: ...
+
     def connected(self, endpoint: LiveEndpoint) -> None: ...
 
 
@@ -74,6 +76,23 @@ class PooledConnection(UpstreamConnection):
     def close(self) -> None:
         super().close()
         self._uncount()
+
+    def data_received(self, data: bytes) -> None:
+        """As any connection; but the cluster hears of an answer before whoever asked does, who may pick again."""
+        user, reader = self.user, self.reader
+        if user is None:
+            self.close()
+            return
+        heard = reader.response is not None
+        try:
+            reader.feed(data)
+        except ProxyError as error:
+            self.close()
+            user.on_upstream_failed(error)
+            return
+        if not heard and reader.response is not None and self.pool is not None:
+            self.pool.owner.answered(self.endpoint, reader.response.status)
+        user.on_upstream_data()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """With TLS 1.3 a server tells what it misses (a certificate of ours) behind the handshake: it has heard no
@@ -133,14 +152,17 @@ class Ticket:
 
 
 class Pool:
-    """`open` counts connections and those being opened. `retired`: no request will be sent on them any more."""
+    """`open` counts connections and those being opened. `retired`: no request will be sent on them any more. `idle` may
+    be the endpoint's own list, which the plain course of a request takes from without asking."""
 
-    def __init__(self, owner: Owner, endpoint: LiveEndpoint, purpose: Purpose) -> None:
+    def __init__(
+        self, owner: Owner, endpoint: LiveEndpoint, purpose: Purpose, idle: list[UpstreamConnection] | None = None
+    ) -> None:
         self.owner = owner
         self.endpoint = endpoint
         self.purpose = purpose
         self.retired = False
-        self.idle: list[PooledConnection] = []
+        self.idle: list[UpstreamConnection] = [] if idle is None else idle
         self.open = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._waiting: deque[Ticket] = deque()
@@ -149,11 +171,11 @@ class Pool:
     def empty(self) -> bool:
         return not self.open and not self._waiting
 
-    def take(self) -> PooledConnection | None:
+    def take(self) -> UpstreamConnection | None:
         """An idle connection, the one used last first. Raises ProxyError(OVERFLOW)."""
-        if self.owner.breaker.requests.full():
-            raise self.overflow()
         while self.idle:
+            if self.owner.breaker.requests.full():
+                raise self.overflow()
             connection = self.idle.pop()
             if connection.usable:
                 return connection
@@ -162,7 +184,7 @@ class Pool:
     def wait(self, opened: Opened, done: Callable[[], None]) -> Ticket:
         """For a connection that is opened or comes back. Raises ProxyError(OVERFLOW)."""
         breaker = self.owner.breaker
-        if breaker.requests.full() or breaker.pending.full():
+        if breaker.pending.full():
             raise self.overflow()
         ticket = Ticket(self, done)
         self._waiting.append(ticket)
@@ -194,8 +216,11 @@ class Pool:
 
     def close_idle(self, before: float, now: float) -> None:
         """Closes what has not been used since `before`, and what may not be used any more."""
-        for connection in [each for each in self.idle if each.idle_since < before or each.worn_out(now)]:
-            connection.close()
+        for connection in tuple(self.idle):
+            if connection.idle_since < before or (
+                isinstance(connection, PooledConnection) and connection.worn_out(now)
+            ):
+                connection.close()
 
     def retire(self) -> None:
         """Idle connections go at once, busy ones when they are done; who waits still gets one."""

@@ -136,10 +136,21 @@ async def test_requests_at_once_are_limited_on_kept_and_new_connections():
     async with served(limits=Limits(requests=1)) as (clusters, _):
         cluster = clusters.by_name["c"]
         first = await User(cluster, cluster.endpoints[0]).ask().got()
-        with pytest.raises(ProxyError):
+        with pytest.raises(ProxyError):  # on a new connection, which is then kept
+            await User(cluster, cluster.endpoints[0]).ask().got()
+        with pytest.raises(ProxyError):  # on that
             User(cluster, cluster.endpoints[0]).ask()
         first.end()
         User(cluster, cluster.endpoints[0]).ask().end()
+
+
+async def test_who_waits_for_the_one_connection_is_within_the_limit_of_requests():
+    async with served(limits=Limits(connections=1, requests=1)) as (clusters, _):
+        cluster = clusters.by_name["c"]
+        first = await User(cluster, cluster.endpoints[0]).ask().got()
+        waiting = User(cluster, cluster.endpoints[0]).ask()
+        first.end()
+        await waiting.got()
 
 
 async def test_an_endpoint_without_a_connection_may_open_one_beyond_the_limit():
