@@ -116,16 +116,23 @@ class _Table:
 
 
 def _route_rows(plan: Plan) -> Iterator[Row]:
-    for listener in plan["listeners"]:
+    for listener in _with_routes(plan):
         for host in listener["virtual_hosts"]:
             for route in host["routes"]:
                 yield _table_name(listener), host["name"], _domains(host["domains"]), _match(route), _owner(route)
 
 
+def _with_routes(plan: Plan) -> Iterator[Plan]:
+    """Listeners, and those behind their TLS."""
+    for listener in plan["listeners"]:
+        yield listener
+        yield from listener["behind"]
+
+
 def _cluster_rows(plan: Plan) -> Iterator[Row]:
     for cluster in plan["clusters"]:
         subset, rule = cluster.get("subset", "-"), _dotted(cluster.get("rule", ""))
-        yield cluster["host"], str(cluster["port"]), subset, "outbound", "STATIC", rule
+        yield cluster["host"], str(cluster["port"]), subset, "outbound", cluster["resolution"], rule
 
 
 def _endpoint_rows(plan: Plan) -> Iterator[Row]:
@@ -137,10 +144,30 @@ def _endpoint_rows(plan: Plan) -> Iterator[Row]:
 
 def _listener_rows(plan: Plan) -> Iterator[Row]:
     for listener in plan["listeners"]:
-        yield listener["host"], str(listener["port"]), "ALL", f"Route: {_table_name(listener)}"
+        address = listener["host"], str(listener["port"])
+        if "streams" in listener:
+            yield from ((*address, *chain) for chain in _chains(listener))
+        else:
+            yield *address, "ALL", f"Route: {_table_name(listener)}"
+
+
+def _chains(listener: Plan) -> Iterator[tuple[str, str]]:
+    for chain in listener["streams"]:
+        match = f"SNI: {', '.join(chain['server_names'])}" if chain["server_names"] else "ALL"
+        if "tunnel" in chain:
+            targets = chain["tunnel"]["action"]["route"]
+            shown = [
+                f"{each['cluster']} ({each['weight']})" if len(targets) > 1 else each["cluster"] for each in targets
+            ]
+            yield match, f"Cluster: {', '.join(shown)}"
+        else:
+            yield match, f"Route: {chain.get('http', '')}"
 
 
 def _table_name(listener: Plan) -> str:
+    """A listener behind TLS has the name of its route table already."""
+    if str(listener["name"]).startswith("https."):
+        return str(listener["name"])
     return f"http.{listener['server_port']}" if listener["is_gateway"] else str(listener["name"])
 
 
@@ -198,7 +225,7 @@ _TABLES = {
         _route_rows,
         lambda plan: [
             {"name": _table_name(each), "listener": each["name"], "virtual_hosts": each["virtual_hosts"]}
-            for each in plan["listeners"]
+            for each in _with_routes(plan)
         ],
     ),
     "clusters": _Table(

@@ -133,6 +133,20 @@ def test_the_end_of_each_certificate_is_a_metric(served: tuple[Edge, Path]):
     assert 'meshproxy_certificate_expiration_timestamp_seconds{certificate="a"}' in text
 
 
+def test_several_workers_serve_tls_and_take_new_certificates_up(upstream: Upstream, tmp_path: Path):
+    write_credential(tmp_path / "credentials" / "a", issue("a.test"))
+    write_files(tmp_path / "files", issue("f.test"))
+    arguments = ("--credentials", str(tmp_path / "credentials"), "--workers", "2")
+    with Edge(config(upstream, tmp_path / "files"), *arguments, ports=(NAMED, FILES)) as edge:
+        before = {serial(edge, NAMED, "a.test") for _ in range(6)}
+        assert len(before) == 1
+        write_credential(tmp_path / "credentials" / "a", issue("a.test"))
+        eventually(lambda: serial(edge, NAMED, "a.test") not in before, "the new credential")
+        # all serve it before any says so
+        eventually(lambda: any(line.startswith("reload:") for line in edge.process.lines), "the reload")
+        assert before.isdisjoint(serial(edge, NAMED, "a.test") for _ in range(6))
+
+
 def test_keys_are_not_shown(served: tuple[Edge, Path]):
     edge, _ = served
     text = fetch(edge.admin, "localhost", "/config_dump").body.decode()

@@ -146,6 +146,18 @@ def test_ten_megabytes_with_a_slow_reader(edge: Edge):
     assert received == sent
 
 
+def test_ten_megabytes_through_tls_with_a_slow_reader(edge: Edge):
+    sent = bytes(range(256)) * 40_000
+    with connected(edge.at[TERMINATED], "end.test") as sock:
+        sender = threading.Thread(target=sock.sendall, args=(sent,))
+        sender.start()
+        received = bytearray()
+        while len(received) < len(sent):
+            received += sock.recv(4096)
+        sender.join()
+    assert received == sent
+
+
 def test_weights_are_drawn_for_each_connection(edge: Edge):
     count = 300
     seen: Counter[bytes] = Counter()
