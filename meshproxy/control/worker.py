@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from meshproxy.base import clock
@@ -33,6 +33,8 @@ _PATIENCE = 1.0
 
 class DataPlane(Protocol):
     """What serves connections; meshproxy.proxy.proxy.Proxy is it."""
+
+    def stage(self, snapshot: Snapshot) -> Iterator[None]: ...
 
     def apply(self, snapshot: Snapshot) -> None: ...
     def protocol_factory(self, listener_name: str) -> Callable[[], asyncio.BaseProtocol]: ...
@@ -74,7 +76,10 @@ class Worker:
         before = self._snapshot
         try:
             self._snapshot = await read_snapshot(built.snapshot)
-            self._plane.apply(await self._addressed(self._snapshot))
+            snapshot = await self._addressed(self._snapshot)
+            for _ in self._plane.stage(snapshot):
+                await asyncio.sleep(0)
+            self._plane.apply(snapshot)
             await self._listen(sockets)
             # freeing a large one takes as long as applying one: requests have their turn in between
             await asyncio.sleep(0)

@@ -6,7 +6,7 @@ Owns the set of connections and the live clusters; opens no sockets (that is con
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from meshproxy.base import clock
 from meshproxy.plan.snapshot import Snapshot
@@ -60,6 +60,10 @@ class Proxy:
     def active(self) -> int:
         """Connections of clients still open."""
         return len(self._connections)
+
+    def stage(self, snapshot: Snapshot) -> Iterator[None]:
+        """The long part of `apply`, in steps between which requests have their turn."""
+        return self.clusters.stage(snapshot)
 
     def apply(self, snapshot: Snapshot) -> None:
         """From the next request on this snapshot decides; requests in flight finish on theirs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -40,6 +40,9 @@ class _Plane:
         self.snapshots = 0
         self.draining = False
         self.clusters = Clusters()
+
+    def stage(self, snapshot: Snapshot) -> Iterator[None]:
+        return iter(())
 
     def apply(self, snapshot: Snapshot) -> None:
         self.snapshots += 1
