@@ -67,63 +67,51 @@ def _check_type(start: bytes) -> None:
         raise NotTlsError("not TLS")
 
 
-class _Cursor:
-    """Reads vectors with a length in front (RFC 8446, 3.4); IndexError where one is cut."""
-
-    __slots__ = ("_data", "_position")
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._position = 0
-
-    @property
-    def more(self) -> bool:
-        return self._position < len(self._data)
-
-    def take(self, size: int) -> bytes:
-        end = self._position + size
-        if end > len(self._data):
-            raise IndexError
-        taken, self._position = self._data[self._position : end], end
-        return taken
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def vector(self, size: int) -> bytes:
-        return self.take(self.number(size))
-
-
 def _hello(message: bytes) -> ClientHello:
-    cursor = _Cursor(message)
-    cursor.take(2 + 32)  # version, random
-    cursor.vector(1)  # session id
-    cursor.vector(2)  # cipher suites
-    cursor.vector(1)  # compression methods
+    """IndexError or ValueError where a length leads out of the message."""
+    position = 2 + 32  # version, random
+    position += 1 + message[position]  # session id
+    position += 2 + _length(message, position)  # cipher suites
+    position += 1 + message[position]  # compression methods
+    if position == len(message):
+        return ClientHello()
+    end = position + 2 + _length(message, position)
+    position += 2
     name = ""
     alpn: tuple[bytes, ...] = ()
-    extensions = _Cursor(cursor.vector(2) if cursor.more else b"")
-    while extensions.more:
-        kind, content = extensions.number(2), extensions.vector(2)
+    while position < end:
+        kind, start = _length(message, position), position + 4
+        position = start + _length(message, position + 2)
+        if position > len(message):
+            raise ValueError
         if kind == _SERVER_NAME:
-            name = _server_name(content)
+            name = _server_name(message[start:position])
         elif kind == _ALPN:
-            alpn = _protocols(content)
+            alpn = _protocols(message[start:position])
     return ClientHello(name, alpn)
 
 
+def _length(data: bytes, position: int) -> int:
+    return data[position] << 8 | data[position + 1]
+
+
 def _server_name(content: bytes) -> str:
-    names = _Cursor(_Cursor(content).vector(2))
-    while names.more:
-        kind, name = names.number(1), names.vector(2)
-        if kind == 0:
-            return name.decode("ascii").lower()
-    return ""
+    """The first, and in practice the only, name of the list, where it is a host's."""
+    if content[2] != 0:
+        return ""
+    name = content[5 : 5 + _length(content, 3)]
+    if len(name) != _length(content, 3):
+        raise ValueError
+    return name.decode("ascii").lower()
 
 
 def _protocols(content: bytes) -> tuple[bytes, ...]:
-    names = _Cursor(_Cursor(content).vector(2))
     found: list[bytes] = []
-    while names.more:
-        found.append(names.vector(1))
+    position = 2
+    while position < len(content):
+        end = position + 1 + content[position]
+        if end > len(content):
+            raise ValueError
+        found.append(content[position + 1 : end])
+        position = end
     return tuple(found)
