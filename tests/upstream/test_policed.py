@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import socket
 
 import pytest
 
@@ -10,7 +11,7 @@ from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError
 from meshproxy.plan.cluster import Balancer, Cluster, Endpoint
 from meshproxy.plan.hashing import Maglev, RingHash
-from meshproxy.plan.limits import ConnectionPolicy, Limits, RetryBudget
+from meshproxy.plan.limits import ConnectionPolicy, Keepalive, Limits, RetryBudget
 from meshproxy.plan.outlier import OutlierDetection
 from meshproxy.plan.slow_start import Warmup
 from meshproxy.plan.snapshot import Snapshot
@@ -202,6 +203,18 @@ async def test_a_connection_that_is_too_old_is_closed_even_when_idle():
         assert not user.connection.transport.is_closing()
         clusters.close_idle(clock.monotonic() + 200)
         assert user.connection.transport.is_closing()
+
+
+async def test_keep_alive_is_asked_of_the_system():
+    wanted = Keepalive(probes=3, time=70, interval=11)
+    async with served(connections=ConnectionPolicy(keepalive=wanted)) as (clusters, _):
+        cluster = clusters.by_name["c"]
+        user = await User(cluster, cluster.endpoints[0]).ask().got()
+        sock = user.connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            names = (socket.TCP_KEEPCNT, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)
+            assert [sock.getsockopt(socket.IPPROTO_TCP, name) for name in names] == [3, 70, 11]
 
 
 async def test_nobody_listens():
