@@ -31,6 +31,7 @@ from meshproxy.upstream.opening import Purpose
 from meshproxy.wire.http1_client import request_head
 from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
 
+_FIRST_ATTEMPT = b"x-envoy-attempt-count: 1\r\n"
 Outcome = Response | ProxyError
 """What one attempt came to."""
 
@@ -271,7 +272,7 @@ class Attempting(Mirroring):
         self._service_began = clock.monotonic()
         connection.begin(self, request.method, request.upgrade)
         if self._plain:
-            tail = b"x-envoy-attempt-count: %d\r\n" % self.attempts
+            tail = _FIRST_ATTEMPT if self.attempts == 1 else b"x-envoy-attempt-count: %d\r\n" % self.attempts
             head = request_head(request.method, request.target, request.host, self.upstream_fields, tail)
             self._context.outbox.write(connection.transport, head)
             return

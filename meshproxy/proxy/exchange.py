@@ -13,10 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from meshproxy.base import clock
-from meshproxy.base.addresses import split_authority
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import IDEMPOTENT, Fields
-from meshproxy.base.message import CHUNKED, Request, Response
+from meshproxy.base.message import CHUNKED, Response
 from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.listener import scheme_of
@@ -75,7 +74,7 @@ class Exchange(Attempting):
         request, client, action = self.request, self.client, route.action
         assert isinstance(action, Forward)
         name = (destination or action.choose(clock.draw())).cluster
-        cluster = self._live.clusters.get(name) or self._live.cluster(name, *_asked(request))
+        cluster = self._live.clusters.get(name) or self._live.cluster(name, *forwarding.asked(request))
         if cluster is None:
             raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {name}")
         self._cluster = cluster
@@ -126,7 +125,17 @@ class Exchange(Attempting):
 
     def _on_answer(self, response: Response) -> None:
         """This response is the answer: it goes down, as far as it is there."""
-        self.upstream_service_time = clock.monotonic() - self._service_began
+        took = self.upstream_service_time = clock.monotonic() - self._service_began
+        response.fields += (
+            (b"date", response.date or self._context.date),
+            self.client.server,
+            (b"x-envoy-upstream-service-time", b"%d" % (took * 1000)),
+        )
+        self.details = "via_upstream"
+        if self._plain and response.complete and 0 < response.content_length <= _JOIN_BELOW:
+            self._send_whole(response)
+            self._end()
+            return
         self._send_response(response)
         if response.upgrade is not None:
             self._begin_tunnel()
@@ -216,19 +225,25 @@ class Exchange(Attempting):
 
     # ---- the way down
 
+    def _send_whole(self, response: Response) -> None:
+        """The plain case: the answer is here, small and of known length, and the connection is kept. One write."""
+        client, context, fields, parts = self.client, self._context, response.fields, response.body
+        if client.blocked or context.draining or context.explain is not None:
+            self._send_response(response)
+            return
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        length = self.bytes_sent = len(body)
+        self.status = response.status
+        self.response_fields = fields
+        head = response_head(response.status, fields, b"Content-Length: %d\r\n" % length)
+        context.outbox.write(client.transport, head + body)
+
     def _send_response(self, response: Response) -> None:
         """The response's head, with what is there of its body."""
         fields = response.fields
-        took = self.upstream_service_time or 0.0
-        fields += (
-            (b"date", response.date or self._context.date),
-            self.client.server,
-            (b"x-envoy-upstream-service-time", b"%d" % (took * 1000)),
-        )
         if not self._plain and self.route is not None:
             self.status = response.status
             fields = self._adorned([*fields, *self._cookies], self.route)
-        self.details = "via_upstream"
         self._write_head(response, fields)
         if response.body or response.content_length < 0:
             self._relay(response)
@@ -242,21 +257,15 @@ class Exchange(Attempting):
         return heads.applied(fields, (own, route.response_headers), self._value)
 
     def _write_head(self, response: Response, fields: Fields) -> None:
-        request, client, context, length = self.request, self.client, self._context, response.content_length
-        plain = request.plain and self.keep and length > 0
-        if not plain or client.blocked or context.draining or context.explain is not None:
-            fields = self._reconsider(response, fields)
-            plain = plain and self.keep
+        client, context, length = self.client, self._context, response.content_length
+        fields = self._reconsider(response, fields)
         self.status = response.status
         self.response_fields = fields
-        if plain:
-            framing = b"Content-Length: %d\r\n" % length
-        else:
-            framing = heads.response_framing(request, response, keep=self.keep)
+        framing = heads.response_framing(self.request, response, keep=self.keep)
         head = response_head(response.status, fields, framing)
         if 0 < length <= _JOIN_BELOW and response.body:
-            parts, response.body = response.body, []
-            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            body = b"".join(response.body)
+            response.body = []
             self.bytes_sent = len(body)
             head += body
         if response.complete and self.keep and not response.body and length >= 0 and response.upgrade is None:
@@ -389,8 +398,3 @@ class Exchange(Attempting):
         if context.access_log is not None:
             context.access_log.log(self)
         self.client.exchange_done(keep=self.keep)
-
-
-def _asked(request: Request) -> tuple[str, int]:
-    """The host and port a request is for, where that decides who is called."""
-    return split_authority(request.host.decode("latin-1"), 443 if request.scheme == b"https" else 80)

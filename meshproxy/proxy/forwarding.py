@@ -9,12 +9,18 @@ from __future__ import annotations
 from time import gmtime, strftime
 
 from meshproxy.base import clock
+from meshproxy.base.addresses import split_authority
 from meshproxy.base.headers import BODILESS, Fields
 from meshproxy.base.message import CHUNKED, Request
 from meshproxy.proxy.client import Client
 
 _PLAIN_HTTP = (b"x-forwarded-proto", b"http")
 _KEPT = (b"x-forwarded-for", b"x-envoy-original-host", b"x-envoy-original-path")
+
+
+def asked(request: Request) -> tuple[str, int]:
+    """The host and port a request is for, where that decides who is called."""
+    return split_authority(request.host.decode("latin-1"), 443 if request.scheme == b"https" else 80)
 
 
 def sidecar_fields(request: Request, client: Client) -> Fields:
