@@ -20,7 +20,7 @@ from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.listener import scheme_of
 from meshproxy.plan.route import Destination, Forward, Route
-from meshproxy.proxy import heads, local, retries
+from meshproxy.proxy import forwarding, heads, local, retries
 from meshproxy.proxy.attempt import Attempting, Outcome
 from meshproxy.proxy.record import BODY, HEAD, NOTHING, TUNNEL
 from meshproxy.proxy.reply import Reply, reply_to
