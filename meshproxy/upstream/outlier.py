@@ -85,7 +85,7 @@ class Detector:
         return self._detected(monitor, Reason.CONSECUTIVE_LOCAL_ORIGIN_FAILURE, now)
 
     def connected(self, monitor: Monitor) -> None:
-        """A connection to it stands."""
+        """A request has a connection to it."""
         monitor.local_failures = 0
 
     def sweep(self, now: float) -> list[Monitor]:

@@ -33,6 +33,8 @@ from meshproxy.wire import proxy_header
 
 _log = logging.getLogger(__name__)
 _NO_LIMITS = Limits()
+_PRIVATE_IDLE = 5.0
+"""Connections that begin with a client's address are for that client alone: they are not kept for long."""
 _FAILED = {
     Kind.CONNECT_FAILURE: False,
     Kind.CONNECT_TIMEOUT: True,
@@ -136,7 +138,7 @@ class PolicedCluster(LiveCluster):
             self._failed(endpoint, timeout=_FAILED[failure])
 
     def connected(self, endpoint: LiveEndpoint) -> None:
-        """A connection to it stands."""
+        """A request has a connection to it."""
         if self._detector is not None:
             self._detector.connected(endpoint.monitor)
 
@@ -245,10 +247,12 @@ class PolicedCluster(LiveCluster):
         return pool
 
     def close_idle(self, now: float) -> None:
-        before = now - self.plan.idle_timeout
+        longest = self.plan.idle_timeout
+        if self.plan.proxy_protocol is not None:
+            longest = min(longest, _PRIVATE_IDLE)
         for endpoint in self.endpoints:
             for purpose, pool in tuple(endpoint.pools.items()):
-                pool.close_idle(before, now)
+                pool.close_idle(now - longest, now)
                 if pool.empty:
                     del endpoint.pools[purpose]
 

@@ -53,6 +53,8 @@ class PooledConnection(UpstreamConnection):
         super().begin(user, method, upgrade)  # type: ignore[arg-type]
         self._counted = True
         self._breaker.begin(clock.monotonic())
+        if self.pool is not None:
+            self.pool.owner.connected(self.endpoint)
 
     def release(self, now: float) -> None:
         self.user = None
@@ -261,7 +263,6 @@ class Pool:
             self._refuse_all(error)
             return
         self._opening.discard(asyncio.current_task())
-        owner.connected(self.endpoint)
         if connection.usable:
             connection.pool = self
             self.put(connection, clock.monotonic())
