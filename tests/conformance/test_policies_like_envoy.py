@@ -64,6 +64,26 @@ HOSTS: Mapping[str, tuple[int, tuple[int, ...], dict[str, Any], dict[str, Any]]]
             }
         },
     ),
+    "refused.test": (
+        2,
+        (1, 1),
+        ours(detection={}),
+        {"outlier_detection": {**DETECTION, "enforcing_consecutive_5xx": 100}},
+    ),
+    "split.test": (
+        2,
+        (1, 1),
+        ours(detection={"splitExternalLocalOriginErrors": True, "consecutiveLocalOriginFailures": 3}),
+        {
+            "outlier_detection": {
+                **DETECTION,
+                "split_external_local_origin_errors": True,
+                "consecutive_local_origin_failure": 3,
+                "enforcing_consecutive_local_origin_failure": 100,
+                "enforcing_local_origin_success_rate": 0,
+            }
+        },
+    ),
     "queue.test": (
         1,
         (1,),
@@ -201,6 +221,17 @@ def test_gateway_errors_eject_and_others_do_not(sides: tuple[Side, Side]) -> Non
         results.append(side.told("gateway.test", replies))
     assert results[0] == results[1]
     assert results[0] == {(500, "-"): 2, (502, "-"): 3, (503, "-"): 1, (504, "-"): 1, (200, "-"): 33}
+
+
+@pytest.mark.parametrize(("host", "failures"), [("refused.test", 5), ("split.test", 3)])
+def test_an_upstream_that_is_gone(sides: tuple[Side, Side], host: str, failures: int) -> None:
+    results = []
+    for side in sides:
+        side.groups[host][0].stop()
+        with Raw(side.subject.address) as client:
+            replies = [client.get(host) for _ in range(30)]
+        results.append(side.told(host, replies))
+    assert results[0] == results[1] == {(503, "UF"): failures, (200, "-"): 30 - failures}
 
 
 @pytest.mark.parametrize(("host", "through"), [("queue.test", 2), ("requests.test", 2)])
