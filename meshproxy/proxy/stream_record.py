@@ -15,7 +15,7 @@ class StreamRecord:
     """See `telemetry.record.Record` for the meaning of each."""
 
     request = _NO_REQUEST
-    authority = target = b"-"
+    target = b"-"
     status = 0
     flags = ""
     details = ""
@@ -40,6 +40,10 @@ class StreamRecord:
     def __init__(self, local_address: str, remote_address: str) -> None:
         self.downstream_local_address = local_address
         self.downstream_remote_address = remote_address
+
+    @property
+    def authority(self) -> bytes:
+        return self.request.host
 
     @property
     def started(self) -> float:
