@@ -76,11 +76,11 @@ class LiveCluster:
         """For a connection: `done` is called when it is there, or cannot be had."""
         return Dial(endpoint, self.plan.connect_timeout, opened, done)
 
+    def start(self) -> None:
+        """It serves from now on."""
+
     def replaced_by(self, successor: LiveCluster | None) -> None:
         """By a reload; None: the cluster is gone."""
-        if successor is not None and successor.policed:
-            for endpoint in self.endpoints:
-                endpoint.retire_idle()
 
     def close_idle(self, now: float) -> None:
         """Closes connections that have been idle for longer than the cluster's idle time-out."""

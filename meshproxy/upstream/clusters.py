@@ -52,6 +52,8 @@ class Clusters:
             if made is None or made.plan is not plan or before is not old.get(name):
                 made = self._carried(plan, old.get(name))
             self.by_name[name] = made
+            if made is not old.get(name):
+                made.start()
         self._dynamic.reconcile(snapshot.clusters.values())
         if self._contexts is not None:
             self._contexts.keep({plan.tls for plan in snapshot.clusters.values() if plan.tls is not None})
@@ -86,13 +88,17 @@ class Clusters:
         if old is not None and old.plan == plan:
             return old
         known = {endpoint.plan.key: endpoint for endpoint in old.endpoints} if old is not None else {}
+        of_a_kind = old is not None and old.plan.plain == plan.plain
         endpoints: list[LiveEndpoint] = []
         for wanted in plan.endpoints:
-            endpoint = known.get(wanted.key)
-            if endpoint is None:
-                endpoint = LiveEndpoint(wanted)
-            else:
-                endpoint.update(wanted)
+            before = known.get(wanted.key)
+            if before is not None and of_a_kind:
+                before.update(wanted)
+                endpoints.append(before)
+                continue
+            endpoint = LiveEndpoint(wanted)
+            if before is not None:
+                endpoint.succeed(before)
             endpoints.append(endpoint)
         return self._made(plan, endpoints)
 

@@ -44,6 +44,7 @@ class DynamicClusters:
         if live is None:
             endpoint = Endpoint(address=host, port=key[2])
             live = self._live[key] = self._made(replace(plan, endpoints=(endpoint,)), [LiveEndpoint(endpoint)])
+            live.start()
             if len(self._live) > _MOST:
                 _retire(self._live.popitem(last=False)[1])
         self._live.move_to_end(key)

@@ -20,7 +20,7 @@ class Ejections:
 
     __slots__ = ("_active", "_alone", "_changes", "_cluster", "_labels", "_overflow", "_seen", "_stats", "_total")
 
-    def __init__(self, stats: Stats, cluster: str, endpoints: Iterable[LiveEndpoint]) -> None:
+    def __init__(self, stats: Stats, cluster: str) -> None:
         self._stats = stats
         self._cluster = cluster
         self._labels = (("cluster_name", cluster),)
@@ -28,9 +28,12 @@ class Ejections:
         self._active = stats.gauge(f"{_PREFIX}_active", self._labels)
         self._overflow = self._counter("overflow_total")
         self._total = self._counter("enforced_total")
-        self._active.set(sum(endpoint.monitor.ejected_at is not None for endpoint in endpoints))
         self._changes = stats.gauge("meshproxy_cluster_endpoint_ejection_changes", self._labels)
         self._seen = -1
+
+    def start(self, endpoints: Iterable[LiveEndpoint]) -> None:
+        """Some may be ejected from before a reload."""
+        self._active.set(sum(endpoint.monitor.ejected_at is not None for endpoint in endpoints))
 
     def eject(self, endpoint: LiveEndpoint, reason: str) -> None:
         self._active.add(1)

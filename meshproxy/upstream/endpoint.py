@@ -74,6 +74,10 @@ class LiveEndpoint:
         if address.startswith("unix://"):
             self.name = address
 
+    def succeed(self, other: LiveEndpoint) -> None:
+        """It takes the place of `other`, whose connections are of no use to it."""
+        self.since, self.requests, self.failures = other.since, other.requests, other.failures
+
     def take(self) -> UpstreamConnection | None:
         """An idle connection, the one used last first; None where there is none."""
         idle = self.idle
@@ -96,11 +100,3 @@ class LiveEndpoint:
         for pool in self.pools.values():
             pool.retire()
         self.pools = {}
-
-    def retire_idle(self) -> None:
-        """The same for connections of a cluster that was not policed."""
-        for connection in tuple(self.connections):
-            connection.usable = False
-        for connection in tuple(self.idle):
-            connection.close()
-        self.idle.clear()

@@ -76,8 +76,12 @@ class PolicedCluster(LiveCluster):
         self._ejections: Ejections | None = None
         if plan.outlier is not None:
             self._detector = Detector(plan.outlier, (endpoint.monitor for endpoint in endpoints))
-            self._ejections = Ejections(stats, plan.name, endpoints)
-            self._schedule(asyncio.get_running_loop().time() + plan.outlier.interval)
+            self._ejections = Ejections(stats, plan.name)
+
+    def start(self) -> None:
+        if self._detector is not None and self._ejections is not None:
+            self._ejections.start(self.endpoints)
+            self._schedule(asyncio.get_running_loop().time() + self._detector.policy.interval)
 
     # ---- who answers
 

@@ -423,3 +423,24 @@ async def test_retries_at_once_are_limited_by_the_budget():
         assert cluster.may_retry()
         cluster.breaker.retries.take()
         assert not cluster.may_retry()
+
+
+async def test_what_is_staged_and_never_served_leaves_nothing_behind():
+    async with served(2, outlier=OutlierDetection(interval=0.01)) as (clusters, _):
+        cluster = clusters.by_name["c"]
+        plan = dataclasses.replace(cluster.plan, balancer=Balancer.RANDOM)
+        list(clusters.stage(Snapshot(clusters={"c": plan})))
+        assert clusters.by_name["c"] is cluster
+        assert cluster.successor is None
+        again(clusters, balancer=Balancer.ROUND_ROBIN)
+        assert clusters.by_name["c"].plan.balancer is Balancer.ROUND_ROBIN
+
+
+async def test_an_endpoint_takes_its_counts_with_it_when_its_cluster_becomes_policed():
+    async with served() as (clusters, _):
+        cluster = clusters.by_name["c"]
+        cluster.done(cluster.pick(), Kind.UPSTREAM_CLOSED)
+        since = cluster.endpoints[0].since
+        (endpoint,) = again(clusters, limits=Limits(requests=1)).endpoints
+        assert (endpoint.requests, endpoint.failures, endpoint.since) == (1, 1, since)
+        assert cluster.endpoints[0].retired
