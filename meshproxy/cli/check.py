@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from meshproxy.analysis.run import arranged, check
+from meshproxy.base import clock
 from meshproxy.cli.findings import FORMS, LEVELS, counted, render
 from meshproxy.cli.options import Parser, color
 from meshproxy.compiler.build import build_snapshot
@@ -66,7 +67,7 @@ def exit_code(problems: Iterable[Problem], threshold: Level) -> int:
 def _compiled(catalog: Catalog, said: Iterable[Problem], namespace: str) -> list[Problem]:
     """The compiler's findings, but for those that an analyzer has already."""
     known = {(problem.code, problem.origin.file, problem.origin.line) for problem in said}
-    _, problems = build_snapshot(catalog, BuildOptions(namespace=namespace))
+    _, problems = build_snapshot(catalog, BuildOptions(namespace=namespace, now=clock.wall()))
     return [p for p in problems if (p.code, p.origin.file, p.origin.line) not in known]
 
 

@@ -54,6 +54,7 @@ class Certificates:
         # without --credentials and files nothing can be said of what is not there
         self._knows_all = options.credentials is not None
         self._namespace = options.namespace
+        self._now = options.now
         self._report = report
 
     def build(self, settings: ServerTLSSettings, owner: str, alpn: tuple[str, ...]) -> ServerTls:
@@ -149,7 +150,7 @@ class Certificates:
         except CertificateError as error:
             self._report.warn(NO_CERTIFICATE, f"{found.name}: {error}", found.origin)
             return None
-        now = self._given.now
+        now = self._now
         if now and not not_before <= now:
             self._report.warn(CERTIFICATE_DATES, f"the certificate {found.name} is not valid yet", found.origin)
         elif now and now > not_after:

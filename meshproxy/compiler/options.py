@@ -15,20 +15,18 @@ Mapped = tuple[str, str, tuple[Address, ...]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """What control has read for the compiler: the files of each credential of `--credentials` by its name, and the
-    files that the configuration names by their path. `now` (Unix seconds) is what validity is judged by; 0: it is not.
-    """
+    files that the configuration names by their path."""
 
     secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
-    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
     """`labels` and `namespace` are this workload's; `binds` says where a gateway's port is opened; `maps` gives hosts
     (or their subsets) endpoints in place of any other; `outbound_traffic_policy` holds where no Sidecar says otherwise.
-    Without `credentials` nothing is said of certificates that are not there. `shadow_host_suffix`: mirrors get the Host
-    with `-shadow`, as Istio sent it before 1.28."""
+    Without `credentials` nothing is said of certificates that are not there. Their dates are judged by `now`, in Unix
+    seconds; 0: they are not. `shadow_host_suffix`: mirrors get the Host with `-shadow`, as Istio sent it before 1.28."""
 
     namespace: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -40,6 +38,7 @@ class BuildOptions:
     digest: str = ""
     outbound_traffic_policy: str = "REGISTRY_ONLY"
     credentials: Credentials | None = None
+    now: float = 0.0
     shadow_host_suffix: bool = False
 
 

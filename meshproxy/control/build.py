@@ -57,7 +57,8 @@ def build(request: Request) -> Built:
         digest=digest(certificates.files, loaded.digest),
         outbound_traffic_policy=settings.outbound_traffic_policy,
         shadow_host_suffix=settings.shadow_host_suffix,
-        credentials=read(certificates, clock.wall()),
+        credentials=read(certificates),
+        now=clock.wall(),
     )
     snapshot, problems = build_snapshot(catalog, options)
     servers = tuple(dict.fromkeys(snapshot.servers))

@@ -122,11 +122,11 @@ def test_files_alone_say_nothing_of_what_is_not_among_them():
 
 def test_dates_are_judged_by_the_time_given():
     old = {"a": pem(issue("a.test", expired=True))}
-    assert [code for code, _ in compiled(SIMPLE, credentials=Credentials(secrets=old, now=NOW))[1]] == ["MPX0142"]
+    assert [code for code, _ in compiled(SIMPLE, credentials=Credentials(secrets=old), now=NOW)[1]] == ["MPX0142"]
     assert compiled(SIMPLE, credentials=Credentials(secrets=old))[1] == []
     end = compiled(SIMPLE, credentials=Credentials(secrets=old))[0].pairs[0].not_after
     for now, word in ((end - 86400.0, "expires in"), (1.0, "not valid yet")):
-        ((_, text),) = compiled(SIMPLE, credentials=Credentials(secrets=old, now=now))[1]
+        ((_, text),) = compiled(SIMPLE, credentials=Credentials(secrets=old), now=now)[1]
         assert word in text
 
 

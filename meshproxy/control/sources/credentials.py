@@ -53,7 +53,7 @@ def named(catalog: Catalog, directory: str) -> Named:
     )
 
 
-def read(wanted: Named, now: float) -> Credentials:
+def read(wanted: Named) -> Credentials:
     """What of `wanted` is there."""
     secrets = {
         name: {key: held for key, path in files.items() if (held := content(path))}
@@ -62,7 +62,6 @@ def read(wanted: Named, now: float) -> Credentials:
     return Credentials(
         secrets={name: values for name, values in secrets.items() if values},
         files={path: held for path in wanted.paths if (held := content(path))},
-        now=now,
     )
 
 
