@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+EXAMPLES ?= 2000
+SEED   ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -31,8 +33,8 @@ format: $(VENV)/.lint ## put the source in form
 bench: $(VENV)/.bench ## CPU time per request, next to a real Envoy
 	$(BIN)/python -m benchmarks
 
-oracle: $(VENV)/.test ## the same requests to meshproxy and to a real Envoy, at length
-	$(BIN)/pytest tests/conformance
+oracle: $(VENV)/.test ## the same requests to meshproxy and to a real Envoy, at length (EXAMPLES=2000 SEED=1)
+	MESHPROXY_ORACLE_EXAMPLES=$(EXAMPLES) MESHPROXY_ORACLE_SEED=$(SEED) $(BIN)/pytest tests/conformance
 
 clean: ## remove what was made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -52,6 +52,7 @@ class Attempting(Mirroring):
     _dial: Pending | None = None
     _timeout: float | None = None  # of the whole exchange, and its alarm
     _timeout_alarm: Alarm | None = None
+    _timed_since = 0.0
     _try_timeout: float | None = None
     _try_alarm: Alarm | None = None
     _replay: list[bytes] | None = None  # what has gone up of the body, while it can be sent again
@@ -280,7 +281,7 @@ class Attempting(Mirroring):
             request.body = self._replay + request.body
             self.bytes_received -= sum(map(len, self._replay))
             self._replay = []
-        tail = forwarding.request_tail(request, self.attempts, self._timeout)
+        tail = forwarding.request_tail(request, self.attempts, self._expected())
         head = request_head(request.method, self._target, self._host, self.upstream_fields, tail)
         if request.content_length:
             self._send_body(connection, head)
@@ -288,6 +289,16 @@ class Attempting(Mirroring):
             self._context.outbox.write(connection.transport, head)
         if request.complete:
             self._arm_try_timeout()
+
+    def _expected(self) -> float | None:
+        """What the upstream is told of the time it has (Envoy, `setTimeoutHeaders`): one try's, if that is less than
+        what is left of the whole."""
+        whole, each = self._timeout, self._try_timeout
+        if whole is None:
+            return each
+        if self._timeout_alarm is not None and self.attempts > 1:
+            whole = max(whole - (self._service_began - self._timed_since), 0.001)
+        return whole if each is None else min(whole, each)
 
     def _send_body(self, connection: UpstreamConnection, head: bytes = b"") -> None:
         """Passes on what has arrived of the request's body, and its end; all in one write."""
@@ -332,6 +343,7 @@ class Attempting(Mirroring):
     def _arm_timeout(self) -> None:
         if self._timeout is not None and self._timeout_alarm is None:
             self._alarmed = True
+            self._timed_since = clock.monotonic()
             self._timeout_alarm = self._context.timer.after(self._timeout, self._on_timeout)
 
     def _arm_try_timeout(self) -> None:

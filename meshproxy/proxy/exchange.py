@@ -192,8 +192,7 @@ class Exchange(Attempting):
             self._reply(local.answer(route.action, self.request))
             return
         destination = self._destination = route.action.choose(clock.draw())
-        if destination.cluster in self._live.clusters:
-            self.upstream_cluster = destination.cluster
+        self.upstream_cluster = destination.cluster if destination.cluster in self._live.clusters else ""
         if route.fault is not None and await self._inject(route.fault):
             return
         if route.cors is not None and self._answers_preflight(route.cors):
@@ -202,7 +201,7 @@ class Exchange(Attempting):
         self._apply_policies(route, destination)
         if route.mirrors:
             self._picked = self.endpoint = self._cluster.pick((), self._key)  # where nobody answers, nothing is copied
-            self._begin_copies(route)
+            self._begin_copies(route, self._expected())
         await self._deliver(None)
 
     async def _inject(self, fault: Fault) -> bool:
@@ -336,6 +335,8 @@ class Exchange(Attempting):
         """An answer we author, with the route's response header operations."""
         self.flag(reply.flag)
         self.details = reply.details
+        if self.flags.startswith("DI") or self.transport_failure:
+            self.bytes_received += sum(map(len, self.request.body))  # that came while we waited
         self.keep = self.keep and not reply.close
         response = local.response(reply, self.request)
         if not self.upstream_fields and self.request.method:
@@ -343,7 +344,7 @@ class Exchange(Attempting):
         fields = [*response.fields, (b"date", self._context.date), self.client.server]
         if self.route is not None and operations:
             fields = self._adorned(fields, self.route)
-        self._write_head(response, local.typed(fields, reply.body))
+        self._write_head(response, local.typed(fields, reply.body, self.request))
         self._end()
 
     def _fail_internally(self) -> None:
@@ -361,7 +362,6 @@ class Exchange(Attempting):
             self.attempts = max(self.attempts, 1)
         if error.kind in (Kind.CONNECT_FAILURE, Kind.CONNECT_TIMEOUT):
             self.transport_failure = error.cause
-            self.bytes_received += sum(map(len, self.request.body))
         if not self.status and error.kind is not Kind.DOWNSTREAM_CLOSED:
             self._reply(reply)
             return

@@ -54,11 +54,12 @@ def _percent_encoded(message: bytes) -> bytes:
     return b"".join(b"%c" % byte if 0x20 <= byte < 0x7F and byte != 0x25 else b"%%%02X" % byte for byte in message)
 
 
-def typed(fields: Fields, body: bytes) -> Fields:
-    """With the type of a body of ours, where header operations have not given it another."""
-    if not body or first(fields, b"content-type") is not None:
+def typed(fields: Fields, body: bytes, request: Request) -> Fields:
+    """With the type of an answer of ours, where header operations have not given it another."""
+    kind = b"application/grpc" if _speaks_grpc(request) else b"text/plain" if body else b""
+    if not kind or first(fields, b"content-type") is not None:
         return fields
-    return [*fields, (b"content-type", b"text/plain")]
+    return [*fields, (b"content-type", kind)]
 
 
 def answer(action: Redirect | DirectResponse, request: Request) -> Reply:

@@ -65,14 +65,14 @@ class Mirroring(ExchangeRecord):
 
     _copies: Copies | None = None
 
-    def _begin_copies(self, route: Route) -> None:
+    def _begin_copies(self, route: Route, expected: float | None) -> None:
         """The copies that chance and the clusters allow, of the request as it goes on. An upgrade is not copied, nor is
-        what goes to a cluster that does not exist."""
+        what goes to a cluster that does not exist. `expected`: what upstreams are told of the time they have."""
         request, context = self.request, self._context
         if request.upgrade is not None:
             return
         fields = _told(self.upstream_fields, without_port(self.client.local_address))
-        tail = forwarding.copy_tail(request, route.timeout)
+        tail = forwarding.copy_tail(request, expected)
         copies: list[Copy] = []
         for mirror in route.mirrors:
             cluster = self._live.clusters.get(mirror.cluster)

@@ -32,9 +32,9 @@ def test_a_reply_is_a_whole_response(status: int, body: bytes, method: str, leng
 
 
 def test_a_body_has_a_type_unless_it_has_another_and_a_reply_of_overload_says_so() -> None:
-    assert local.typed([], b"a") == [(b"content-type", b"text/plain")]
-    assert local.typed([], b"") == []
-    assert local.typed([(b"Content-Type", b"text/html")], b"a") == [(b"Content-Type", b"text/html")]
+    assert local.typed([], b"a", request()) == [(b"content-type", b"text/plain")]
+    assert local.typed([], b"", request()) == []
+    assert local.typed([(b"Content-Type", b"text/html")], b"a", request()) == [(b"Content-Type", b"text/html")]
     overloaded = local.response(Reply(503, b"", "", "x", overloaded=True), request())
     assert (b"x-envoy-overloaded", b"true") in overloaded.fields
 

@@ -73,6 +73,7 @@ block = fields(
         st.sampled_from([{"prefix": "h"}, {"regex": ".*:80"}, {"regex": "[a-z0-9.]+"}, {"regex": "(?i)H.*"}])
     ),
     name=seldom(st.sampled_from(["m", "n"])),
+    port=seldom(seldom(st.sampled_from([80, 81, 8080]))),
 )
 
 
@@ -149,6 +150,7 @@ retries = st.one_of(
                 ]
             )
         ),
+        perTryTimeout=seldom(st.just("0.3s")),
         backoff=st.sampled_from([None, "1ms", "30ms"]),
         retryIgnorePreviousHosts=st.sampled_from([None, True, False]),
     ),
@@ -359,7 +361,8 @@ def request(draw: st.DrawFn, host: str, rules: list[Json]) -> Json:
             lines.append(("Access-Control-Request-Headers", "x-a, x-b"))
     elif draw(seldom(seldom(st.just(True)))):
         lines.append(("content-type", "application/grpc"))
-    scripts = SCRIPTS + (TIMED if "timeout" in chosen else [])
+    timed = "timeout" in chosen or "perTryTimeout" in chosen.get("retries", {})
+    scripts = SCRIPTS + (TIMED if timed else [])
     script = draw(st.sampled_from(scripts))
     if script != "200":
         lines.append(("x-script", script))

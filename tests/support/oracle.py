@@ -52,6 +52,8 @@ _CHANCE = ("cluster", "endpoint", "flags")
 """Where these differ, chance may have done it."""
 _VARYING = frozenset(("date", "x-request-id", "x-envoy-upstream-service-time", "user-agent", "x-forwarded-for"))
 """Headers whose presence counts, not their value. X-Forwarded-For: a client on loopback is not what Envoy names."""
+_OF_RETRIES = frozenset(("x-envoy-expected-rq-timeout-ms",))
+"""What is left of it when a retry goes out."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,8 @@ def _observed(reply: Reply, method: str) -> Json:
     try:
         told = json.loads(reply.body)
         observed |= {f"upstream {key}": told[key] for key in ("upstream", "method", "path", "attempts", "body")}
-        observed["upstream headers"] = _compared(told["headers"])
+        varying = _VARYING | _OF_RETRIES if told["attempts"] > 1 else _VARYING
+        observed["upstream headers"] = _compared(told["headers"], varying)
     except (ValueError, KeyError, TypeError):
         observed["body"] = reply.body
     return observed
@@ -249,11 +252,11 @@ def _settle(answer: Json) -> None:
     answer["headers"] = headers
 
 
-def _compared(pairs: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
+def _compared(pairs: Iterable[Sequence[str]], varying: frozenset[str] = _VARYING) -> list[tuple[str, str]]:
     """In the order of names; several of one name in the order they came. Envoy joins some lists to one line."""
     values: dict[str, list[str]] = {}
     for name, value in pairs:
-        values.setdefault(name.lower(), []).append("…" if name.lower() in _VARYING else value)
+        values.setdefault(name.lower(), []).append("…" if name.lower() in varying else value)
     joined = {
         name: [",".join(filter(None, found))] if name.encode() in JOINED else found for name, found in values.items()
     }
@@ -290,6 +293,19 @@ class World:
             found.setdefault(seen.get("user-agent") or "", []).append(told)
         mirror.requests.clear()
         return found
+
+    def two_ports(self, host: str) -> Json:
+        """A service of which each port leads elsewhere."""
+        ports = {"http": self.upstreams["up0"].port, "http-other": self.upstreams["up1"].port}
+        numbers = zip(ports, (80, 81), strict=True)
+        spec = {
+            "hosts": [host],
+            "location": "MESH_INTERNAL",
+            "resolution": "STATIC",
+            "ports": [{"number": number, "name": name, "protocol": "HTTP"} for name, number in numbers],
+            "endpoints": [{"address": "127.0.0.1", "ports": ports}],
+        }
+        return document("ServiceEntry", host.replace(".", "-"), spec)
 
     def services(self) -> list[Json]:
         ports = {name: upstream.port for name, upstream in self.upstreams.items()}
