@@ -267,7 +267,12 @@ class Pool:
             connection.pool = self
             self.put(connection, clock.monotonic())
         else:
-            self._closed()  # closed by the endpoint already
+            # closed by the endpoint already: whoever waited longest is told, or this could go on for ever
+            self._closed()
+            if self._waiting:
+                cause = "the upstream closed the connection"
+                self.owner.breaker.pending.give()
+                self._waiting.popleft().finish(ProxyError(Kind.UPSTREAM_CLOSED, Side.UPSTREAM, cause))
             self._open_more()
 
     def _closed(self) -> None:

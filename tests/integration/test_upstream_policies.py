@@ -232,6 +232,16 @@ class _Stopped:
             upstream.stop()
 
 
+def test_an_upstream_that_hangs_up_at_once_is_not_called_for_ever() -> None:
+    with Upstream(lambda peer: peer.close()) as upstream:
+        documents = governed("rude.test", upstream.port, connectionPool={"tcp": {"maxConnections": 1}})
+        with Proxy(documents) as proxy:
+            assert [get(proxy, "rude.test").status for _ in range(5)] == [503] * 5
+            assert proxy.log.flags("rude.test") in ("UC", "UC,URX")
+            assert len(upstream.peers) <= 15
+            assert busy(proxy, "rude.test") == 0
+
+
 # --- ejection
 
 
