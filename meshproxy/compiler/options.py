@@ -26,7 +26,7 @@ class BuildOptions:
     """`labels` and `namespace` are this workload's; `binds` says where a gateway's port is opened; `maps` gives hosts
     (or their subsets) endpoints in place of any other; `outbound_traffic_policy` holds where no Sidecar says otherwise.
     Without `credentials` nothing is said of certificates that are not there. Their dates are judged by `now`, in Unix
-    seconds; 0: they are not. `shadow_host_suffix`: mirrors get the Host with `-shadow`, as Istio sent it before 1.28."""
+    seconds; 0: they are not. `shadow_host_suffix`: mirrors get the Host with `-shadow`, as in Istio before 1.28."""
 
     namespace: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict)

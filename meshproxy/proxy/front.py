@@ -45,6 +45,7 @@ class Front(asyncio.Protocol):
     ) -> None:
         self._owner = owner
         self._context = context
+        self._live = context.live  # a reload in between takes neither certificates nor clusters away
         self._table = table
         self._http = http
         self._asked = asked
@@ -136,7 +137,7 @@ class Front(asyncio.Protocol):
             if received:
                 inner.data_received(received)
             return
-        context = self._context.live.tls.get(chain.tls)
+        context = self._live.tls.get(chain.tls)
         if context is None:
             self._done = False
             self._refuse(NO_CHAIN, "no_certificate", "TLS_error: the server has no certificate")
@@ -165,7 +166,7 @@ class Front(asyncio.Protocol):
         if chain.tunnel is None:
             return self._http(chain.http, known)
         asked = self._asked or (self._server_name, 0)
-        return Stream(self._owner, self._context, chain.tunnel, self._record(), asked).half
+        return Stream(self._owner, self._context, self._live, chain.tunnel, self._record(), asked).half
 
     # ---- the end of one that is not handed over
 

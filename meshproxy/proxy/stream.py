@@ -11,7 +11,7 @@ import asyncio
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.plan.stream_table import StreamRoute
-from meshproxy.proxy.context import Context
+from meshproxy.proxy.context import Context, Live
 from meshproxy.proxy.owner import Owner
 from meshproxy.proxy.stream_record import StreamRecord
 from meshproxy.proxy.tunnel import Half, Tunnel
@@ -53,6 +53,7 @@ class Stream:
         self,
         owner: Owner,
         context: Context,
+        live: Live,
         route: StreamRoute,
         record: StreamRecord,
         asked: tuple[str, int] | None = None,
@@ -62,7 +63,7 @@ class Stream:
         self._route = route
         self._record = record
         self._asked = asked
-        self._live = context.live
+        self._live = live
         self.half = _ClientHalf(self)
         self._tunnel = Tunnel(self._on_ended, self.half)
         self._cluster: LiveCluster | None = None

@@ -15,6 +15,7 @@ from support.plans import plan
 from support.proxy import document
 
 from meshproxy.plan.listener import Listener
+from meshproxy.plan.snapshot import Snapshot
 from meshproxy.proxy.options import Options
 from meshproxy.proxy.proxy import Proxy
 from meshproxy.telemetry.stats import Stats
@@ -29,6 +30,7 @@ class Running:
     ports: dict[int, int] = field(default_factory=dict)
     records: list[Any] = field(default_factory=list)
     stats: Stats = field(default_factory=lambda: Stats.create(1))
+    proxy: Proxy | None = None
 
     def log(self, record: Any) -> None:
         self.records.append(record)
@@ -57,6 +59,7 @@ def run(test: Callable[[Running], Awaitable[None]]) -> None:
         running = Running()
         options = Options(header_timeout=0.1, sweep_interval=0.02)
         proxy = Proxy(loop=loop, stats=running.stats, access_log=running, options=options)
+        running.proxy = proxy
         snapshot = plan(config(upstream.sockets[0].getsockname()[1]))
         proxy.apply(snapshot)
         servers = []
@@ -155,6 +158,20 @@ def test_no_more_connections_than_the_destination_rule_allows():
         reader, writer = await asyncio.open_connection("127.0.0.1", running.ports[TCP])
         writer.write(b"again")
         assert await reader.readexactly(5) == b"again"
+        writer.close()
+
+    run(test)
+
+
+def test_a_reload_between_accepting_and_the_hello_takes_nothing_away():
+    async def test(running: Running) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.ports[TLS])
+        await asyncio.sleep(0.02)
+        assert running.proxy is not None
+        running.proxy.apply(Snapshot())
+        await writer.start_tls(client_context(), server_hostname="a.test")
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
         writer.close()
 
     run(test)
