@@ -1,4 +1,7 @@
-"""What of a plan the export leaves out, each with the place where it is written: nothing is dropped without a word."""
+"""What of a plan the export leaves out, each with the place where it is written: nothing is dropped without a word.
+
+CONNECT on the mesh listener is not written by anybody, and is left out always.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,8 @@ def _of_listener(listener: Listener) -> Iterator[Gap]:
             yield "a server that terminates TLS", chain.origin
         elif chain.tunnel is not None:
             yield "a TCP or TLS route", chain.origin
+        elif chain.http:
+            yield "an HTTP server on a port of TCP or TLS", chain.origin
 
 
 def _of_cluster(cluster: Cluster) -> Iterator[Gap]:
