@@ -26,11 +26,13 @@ def build_policies(policy: EffectivePolicy) -> dict[str, Any]:
     tcp = pool.tcp if pool is not None else None
     http = pool.http if pool is not None else None
     balancer = build_balancer(balancing)
-    hashing = _hash_table(balancing.consistent_hash if balancing is not None else None)
+    consistent = balancing.consistent_hash if balancing is not None else None
+    hashing = _hash_table(consistent)
     detection = policy.outlier_detection
     return {
         "balancer": balancer,
         "hashing": hashing,
+        "hashes_source": consistent is not None and consistent.use_source_ip,
         "warmup": _warmup(balancing) if hashing is None and balancer in _WARMED else None,
         "connect_timeout": (tcp.connect_timeout if tcp is not None else None) or CONNECT_TIMEOUT,
         "idle_timeout": _idle_timeout(tcp, http),

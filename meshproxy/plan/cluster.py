@@ -83,6 +83,7 @@ class Cluster:
     stream_idle_timeout: float = STREAM_IDLE_TIMEOUT
     resolution: Resolution = Resolution.STATIC
     hashing: HashTable | None = None
+    hashes_source: bool = False  # byte streams are hashed by the client's address
     warmup: Warmup | None = None
     locality_weights: tuple[tuple[str, int], ...] = ()
     panic_threshold: int = 0  # per cent; below it health is ignored

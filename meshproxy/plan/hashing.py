@@ -63,7 +63,7 @@ class HeaderHash:
 @dataclass(frozen=True, slots=True)
 class SourceIpHash:
     def of(self, request: Request, client: Client) -> int | None:
-        return xxh64_intdigest(client.ip)
+        return source_hash(client.ip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,10 @@ def hash_of(policies: Iterable[HashPolicy], request: Request, client: Client) ->
             before = combined or 0
             combined = (before << 1 & _MASK | before >> 63) ^ found
     return combined
+
+
+def source_hash(ip: bytes) -> int:
+    return xxh64_intdigest(ip)
 
 
 def cookie_value(request: Request, name: bytes) -> bytes:

@@ -10,11 +10,13 @@ import asyncio
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.plan.hashing import source_hash
 from meshproxy.plan.stream_table import StreamRoute
 from meshproxy.proxy.context import Context, Live
 from meshproxy.proxy.owner import Owner
 from meshproxy.proxy.stream_record import StreamRecord
 from meshproxy.proxy.tunnel import Half, Tunnel
+from meshproxy.telemetry.command_operators import without_port
 from meshproxy.upstream.breaker import Resource
 from meshproxy.upstream.cluster import LiveCluster
 from meshproxy.upstream.connection import HIGH_WATER, LOW_WATER
@@ -98,7 +100,9 @@ class Stream:
         if cluster is None:
             raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {name}")
         self._admitted = admit(cluster)
-        endpoint = self._endpoint = cluster.pick()
+        address = self._record.downstream_remote_address
+        key = source_hash(without_port(address).encode()) if cluster.plan.hashes_source else None
+        endpoint = self._endpoint = cluster.pick((), key)
         self._record.upstream_host = endpoint.name
         self._record.attempts = 1
         dialing = self._dialing = self._context.loop.create_task(self._dial(cluster, endpoint))

@@ -176,6 +176,14 @@ def test_consistent_hash(written, table, policy):
     assert not route.plain
 
 
+def test_streams_are_hashed_by_the_client_s_address_alone():
+    def hashes_source(written):
+        return cluster(rule(f"loadBalancer: {{consistentHash: {written}}}")).hashes_source
+
+    assert hashes_source("{useSourceIp: true}")
+    assert not hashes_source("{httpHeaderName: x}")
+
+
 def test_warmup():
     def warmup(written):
         return cluster(rule(f"loadBalancer: {{{written}}}")).warmup
