@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Retry, Side
 from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.endpoint import LiveEndpoint
+from meshproxy.upstream.opening import cause_of, failure
 
 Opened = Callable[[int], None]
 """Called with +1 and -1 as connections open and close."""
@@ -35,24 +35,12 @@ async def _open(endpoint: LiveEndpoint, within: float, protocol: asyncio.Protoco
             else:
                 transport, _ = await loop.create_connection(lambda: protocol, endpoint.address, endpoint.port)
     except TimeoutError:
-        raise _failure(Kind.CONNECT_TIMEOUT, "connection timeout") from None
+        raise failure(Kind.CONNECT_TIMEOUT, "connection timeout") from None
     except OSError as error:
-        raise _failure(Kind.CONNECT_FAILURE, _cause(error)) from None
+        raise failure(Kind.CONNECT_FAILURE, cause_of(error)) from None
     except (UnicodeError, OverflowError):  # of a name or port that a client asks for
-        raise _failure(Kind.CONNECT_FAILURE, "no such address") from None
+        raise failure(Kind.CONNECT_FAILURE, "no such address") from None
     return transport
-
-
-def _failure(kind: Kind, cause: str) -> ProxyError:
-    return ProxyError(kind, Side.UPSTREAM, cause, Retry.SAFE)
-
-
-def _cause(error: OSError) -> str:
-    """Envoy's words where it has some."""
-    words = error.strerror or str(error)
-    with suppress(IndexError):
-        words = words.split("] ", 1)[1] if words.startswith("[") else words
-    return f"delayed connect error: {error.errno}|{words}"
 
 
 class Pending(Protocol):

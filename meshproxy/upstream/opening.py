@@ -74,13 +74,13 @@ async def _open(
     plan: Cluster, endpoint: LiveEndpoint, purpose: Purpose, contexts: Contexts, factory: Callable[[], P]
 ) -> P:
     loop = asyncio.get_running_loop()
+    name = None if plan.tls is None else _server_name(purpose)
     # a first context reads the system's roots: not while requests wait
     context = await loop.run_in_executor(None, contexts.of, plan.tls) if plan.tls is not None else None
     sock = await _connected(endpoint, plan.connections.keepalive if plan.connections is not None else None)
     try:
         if purpose.header:
             await loop.sock_sendall(sock, purpose.header)
-        name = None if context is None else purpose.server_name
         transport, protocol = await loop.create_connection(factory, sock=sock, ssl=context, server_hostname=name)
     except BaseException:
         sock.close()
@@ -120,6 +120,16 @@ def _keep_alive(sock: socket.socket, wanted: Keepalive) -> None:
     for name, value in options:
         if value is not None and hasattr(socket, name):  # macOS calls one of them otherwise
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _server_name(purpose: Purpose) -> str:
+    """The SNI, which may be whatever a client has put into its Host."""
+    try:
+        purpose.server_name.encode("idna")
+    except UnicodeError:
+        cause = f"TLS_error: {purpose.server_name[:80]} is no server name"
+        raise failure(Kind.CONNECT_FAILURE, cause) from None
+    return purpose.server_name
 
 
 def _check_names(tls: UpstreamTls, purpose: Purpose, transport: asyncio.BaseTransport) -> None:

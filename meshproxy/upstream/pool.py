@@ -7,6 +7,7 @@ limits allow. An endpoint without any connection may always open one, so that wh
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.upstream.opening import Purpose, failure, open_connection
 from meshproxy.upstream.tls import Contexts
 from meshproxy.wire.tls_client import reason
+
+_log = logging.getLogger(__name__)
 
 Opened = Callable[[int], None]
 """Called with +1 and -1 as connections open and close."""
@@ -258,9 +261,11 @@ class Pool:
                 owner.plan, self.endpoint, self.purpose, owner.contexts, lambda: PooledConnection(self, self._opened)
             )
         except ProxyError as error:
-            self._opening.discard(asyncio.current_task())
-            self._closed()
-            self._refuse_all(error)
+            self._refused(error)
+            return
+        except Exception:
+            _log.exception("internal error while connecting to %s", self.endpoint.name)
+            self._refused(failure(Kind.CONNECT_FAILURE, "internal error"))
             return
         self._opening.discard(asyncio.current_task())
         if connection.usable:
@@ -279,8 +284,10 @@ class Pool:
         self.open -= 1
         self.owner.breaker.connections.give()
 
-    def _refuse_all(self, error: ProxyError) -> None:
+    def _refused(self, error: ProxyError) -> None:
         """An endpoint that refuses one connection: nobody waits for it any longer."""
+        self._opening.discard(asyncio.current_task())
+        self._closed()
         waiting, self._waiting = self._waiting, deque()
         for ticket in waiting:
             self.owner.breaker.pending.give()

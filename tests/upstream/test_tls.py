@@ -254,3 +254,9 @@ async def test_the_proxy_header_comes_before_the_handshake(ca, files):
             await open_connection(plan, endpoint, Purpose(NAME, b"PROXY UNKNOWN\r\n"), Contexts(), Reached)
         await asyncio.sleep(0.02)
     assert b"".join(got).startswith(b"PROXY UNKNOWN\r\n")
+
+
+@pytest.mark.parametrize("name", [".shop", "a" * 70 + ".test", "a..b"])
+async def test_a_host_that_cannot_be_a_server_name_is_a_failed_connection(ca, files, name):
+    async with server(ca) as endpoint:
+        assert await why(endpoint, simple(files["ca"]), name=name) == f"TLS_error: {name} is no server name"
