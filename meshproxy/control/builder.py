@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
 
 from meshproxy.control.built import LENGTH, Built, Finding, Request
 from meshproxy.control.processes import command, environment
@@ -22,6 +23,7 @@ class Builder:
 
     def __init__(self) -> None:
         self._process: Process | None = None
+        self._started: list[Process] = []  # and not seen to end
         self._leaving: asyncio.TimerHandle | None = None
 
     async def build(self, request: Request) -> Built:
@@ -35,6 +37,7 @@ class Builder:
                 *command("_build"), stdin=PIPE, stdout=PIPE, env=environment()
             )
             self._process = process
+            self._started = [each for each in self._started if each.returncode is None] + [process]
         try:
             answer = await _asked(process, request)
         except (EOFError, OSError):
@@ -51,6 +54,16 @@ class Builder:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         self._process = None
+
+    async def close(self) -> None:
+        """No process is left behind, not even for who would have to collect what is left of it."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+        for process in self._started:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+            await process.wait()
 
 
 async def _asked(process: Process, request: Request) -> bytes:

@@ -134,6 +134,10 @@ class Reloader:
             self._watch.stop()
             self._builder.dismiss()
 
+    async def close(self) -> None:
+        """Nothing is built any more."""
+        await self._builder.close()
+
     async def _take_up(self, built: Built, serving: Serving) -> Status:
         if self._settings.guard and self.status.generation:
             built = await self._guarded(built, serving)

@@ -77,6 +77,7 @@ class Service:
             self.state = "DRAINING"
             await self._drain(self.fleet)
         finally:
+            await self.reloader.close()
             if self.fleet is not None:
                 self.fleet.abort()
             if self._admin is not None:

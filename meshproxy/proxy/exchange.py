@@ -217,10 +217,9 @@ class Exchange(Attempting):
     def _answers_preflight(self, cors: Cors) -> bool:
         """Notes an allowed origin; answers a preflight here, without the route's header operations."""
         self._cors_origin, reply = local.preflight(cors, self.request)
-        if reply is None:
-            return False
-        self._reply(reply, operations=False)
-        return True
+        if reply is not None:
+            self._reply(reply, operations=False)
+        return reply is not None
 
     # ---- the way down
 
@@ -253,7 +252,9 @@ class Exchange(Attempting):
         if self._cors_origin is not None and route.cors is not None:
             fields = local.with_cors(fields, route.cors, self._cors_origin)
         own = self._destination.response_headers if self._destination is not None else None
-        return heads.applied(fields, (own, route.response_headers), self._value)
+        fields = heads.applied(fields, (own, route.response_headers), self._value)
+        server = self.client.server  # whatever was said of it: Envoy has the last word
+        return fields if server in fields else [pair for pair in fields if pair[0].lower() != b"server"] + [server]
 
     def _write_head(self, response: Response, fields: Fields) -> None:
         client, context, length = self.client, self._context, response.content_length
@@ -358,8 +359,7 @@ class Exchange(Attempting):
         reply = reply_to(error, retried=self.attempts > 1)
         if error.kind is Kind.STREAM_IDLE and not self.request.complete:
             reply = replace(reply, status=408)  # it is the client we have waited for
-        if error.kind is Kind.NO_ENDPOINT:
-            self.attempts = max(self.attempts, 1)
+        self.attempts = self.attempts or int(error.kind is Kind.NO_ENDPOINT)
         if error.kind in (Kind.CONNECT_FAILURE, Kind.CONNECT_TIMEOUT):
             self.transport_failure = error.cause
         if not self.status and error.kind is not Kind.DOWNSTREAM_CLOSED:

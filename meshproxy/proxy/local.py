@@ -96,13 +96,14 @@ def _preflight_fields(
 ) -> tuple[tuple[bytes, bytes], ...]:
     asked_headers = b",".join(request.values(b"access-control-request-headers"))
     methods = method if cors.methods == b"*" else cors.methods
-    headers = asked_headers if cors.headers == b"*" else cors.headers
     fields = [(b"access-control-allow-origin", origin)] if origin is not None else []
     if cors.credentials:
         fields.append((b"access-control-allow-credentials", b"true"))
+    if cors.headers == b"*":
+        fields.append((b"access-control-allow-headers", asked_headers))
     optional = (
         (b"access-control-allow-methods", methods),
-        (b"access-control-allow-headers", headers),
+        (b"access-control-allow-headers", b"" if cors.headers == b"*" else cors.headers),
         (b"access-control-expose-headers", cors.expose_headers if origin is not None else b""),
         (b"access-control-max-age", b"" if cors.max_age is None else b"%d" % cors.max_age),
     )
