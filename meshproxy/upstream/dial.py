@@ -1,5 +1,4 @@
-"""Opening a connection to an endpoint, within a time. The one place where an operating system's error of connecting
-becomes ours."""
+"""Opening a plain connection to an endpoint, within a time."""
 
 from __future__ import annotations
 
