@@ -45,9 +45,13 @@ class HeaderOps:
     set: tuple[tuple[bytes, Template], ...] = ()
     add: tuple[tuple[bytes, Template], ...] = ()
 
+    def strip(self, fields: Fields) -> Fields:
+        """A new list without what is removed: what the values of the others are looked up in."""
+        return [pair for pair in fields if pair[0].lower() not in self.remove] if self.remove else list(fields)
+
     def apply(self, fields: Fields, lookup: Lookup) -> Fields:
         """A new list; `fields` stays as it is."""
-        out = [pair for pair in fields if pair[0].lower() not in self.remove] if self.remove else list(fields)
+        out = self.strip(fields)
         for name, template in self.set:
             if value := template.render(lookup):
                 lower = name.lower()

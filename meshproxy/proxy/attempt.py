@@ -14,6 +14,7 @@ from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import IDEMPOTENT, Fields
 from meshproxy.base.message import CHUNKED, Response
+from meshproxy.plan.header_ops import Lookup
 from meshproxy.plan.retry import Retry
 from meshproxy.plan.route import Destination, Route
 from meshproxy.proxy import forwarding, heads, retries
@@ -102,7 +103,7 @@ class Attempting(Mirroring):
         request = self.request
         if route.request_headers is not None or destination.request_headers is not None:
             ops = (destination.request_headers, route.request_headers)
-            self.upstream_fields = heads.applied(self.upstream_fields, ops, self._value)
+            self.upstream_fields = heads.applied(self.upstream_fields, ops, self._looking_at_request)
         if route.rewrite is not None or destination.authority is not None:
             self._target, self._host, told = heads.rewritten(route.rewrite, destination.authority, request)
             self.original_path = request.target
@@ -118,6 +119,14 @@ class Attempting(Mirroring):
             per_try = route.retry.per_try_timeout
             # a time per try that is not shorter than the whole is ignored
             self._try_timeout = per_try if self._timeout is None or per_try < self._timeout else None
+
+    def _looking_at_request(self, fields: Fields) -> Lookup:
+        self.upstream_fields = fields
+        return self._value
+
+    def _looking_at_response(self, fields: Fields) -> Lookup:
+        self.response_fields = fields
+        return self._value
 
     def _value(self, command: str, argument: str) -> bytes:
         return value_of(self, command, argument)

@@ -248,11 +248,10 @@ class Exchange(Attempting):
 
     def _adorned(self, fields: Fields, route: Route) -> Fields:
         """With what CORS says of an allowed origin, and the header operations."""
-        self.response_fields = fields  # of which operations may speak
         if self._cors_origin is not None and route.cors is not None:
             fields = local.with_cors(fields, route.cors, self._cors_origin)
         own = self._destination.response_headers if self._destination is not None else None
-        fields = heads.applied(fields, (own, route.response_headers), self._value)
+        fields = heads.applied(fields, (own, route.response_headers), self._looking_at_response)
         server = self.client.server  # whatever was said of it: Envoy has the last word
         return fields if server in fields else [pair for pair in fields if pair[0].lower() != b"server"] + [server]
 

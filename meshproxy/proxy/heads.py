@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import CHUNKED, Request, Response
@@ -10,11 +10,13 @@ from meshproxy.plan.header_ops import HeaderOps, Lookup
 from meshproxy.plan.rewrite import Rewrite
 
 
-def applied(fields: Fields, operations: Iterable[HeaderOps | None], lookup: Lookup) -> Fields:
-    """The destination's operations come first, then the route's (Envoy, weighted clusters): the route wins."""
+def applied(fields: Fields, operations: Iterable[HeaderOps | None], looking_at: Callable[[Fields], Lookup]) -> Fields:
+    """The destination's operations come first, then the route's (Envoy, weighted clusters): the route wins. Values are
+    looked up in what those before have left, and without what is removed by the same ones."""
     for ops in operations:
         if ops is not None:
-            fields = ops.apply(fields, lookup)
+            left = ops.strip(fields)
+            fields = ops.apply(left, looking_at(left))
     return fields
 
 

@@ -76,7 +76,9 @@ def test_the_routes_header_operations_win_over_the_destinations() -> None:
     def ops(value: bytes) -> HeaderOps:
         return HeaderOps(set=((b"x-a", Template((value,))),))
 
-    applied = heads.applied([(b"X-A", b"0")], (ops(b"destination"), None, ops(b"route")), lambda command, argument: b"")
+    applied = heads.applied(
+        [(b"X-A", b"0")], (ops(b"destination"), None, ops(b"route")), lambda fields: lambda command, argument: b""
+    )
     assert [value for name, value in applied if name.lower() == b"x-a"] == [b"route"]
 
 
