@@ -32,6 +32,8 @@ from meshproxy.upstream.opening import Purpose
 from meshproxy.wire.http1_client import request_head
 from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
 
+_JUST_NOW = 0.1
+"""Seconds in which an upstream that closes a kept connection would be seen by the loop anyhow."""
 _FIRST_ATTEMPT = b"x-envoy-attempt-count: 1\r\n"
 Outcome = Response | ProxyError
 """What one attempt came to."""
@@ -229,10 +231,11 @@ class Attempting(Mirroring):
         return not self._service_began or not self.request.content_length or self._replay is not None
 
     def _kept(self, endpoint: LiveEndpoint) -> UpstreamConnection | None:
-        """A kept connection of this endpoint. For what must not be sent twice, one on which nothing has happened."""
+        """A kept connection of this endpoint. For what must not be sent twice, one on which nothing has happened: it is
+        looked at, unless it served a moment ago."""
         cluster, purpose = self._cluster, self._purpose()
         connection = cluster.take(endpoint, purpose)
-        if self.request.method in IDEMPOTENT:
+        if self.request.method in IDEMPOTENT or (connection and self._start - connection.idle_since < _JUST_NOW):
             return connection
         while connection is not None and not connection.quiet():
             connection.close()

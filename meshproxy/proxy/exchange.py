@@ -14,31 +14,25 @@ from typing import Any
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import IDEMPOTENT, Fields
-from meshproxy.base.message import CHUNKED, Response
+from meshproxy.base.headers import IDEMPOTENT
+from meshproxy.base.message import Response
 from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.listener import scheme_of
 from meshproxy.plan.route import Destination, Forward, Route
-from meshproxy.proxy import forwarding, heads, local, retries
-from meshproxy.proxy.attempt import Attempting, Outcome
+from meshproxy.proxy import forwarding, local, retries
+from meshproxy.proxy.answer import Answering
+from meshproxy.proxy.attempt import Outcome
 from meshproxy.proxy.record import BODY, HEAD, NOTHING, TUNNEL
 from meshproxy.proxy.reply import Reply, reply_to
 from meshproxy.proxy.tunnel import Tunnel
-from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
-from meshproxy.wire.http1_server import response_head
 
 _log = logging.getLogger(__name__)
-_JOIN_BELOW = 16 * 1024
-"""Up to this size head and body are joined for one write; above, copying costs more than a second buffer."""
 
 
-class Exchange(Attempting):
+class Exchange(Answering):
     """Start it; it ends by `client.exchange_done`. The `on_…` methods are called by its two connections."""
 
-    _cors_origin: bytes | None = None
-    _interim_sent = False
-    _destination: Destination | None = None
     _tunnel: Tunnel
 
     # ---- the course of a request
@@ -84,7 +78,9 @@ class Exchange(Attempting):
             self._plain = True
             return
         self._target, self._host = request.target, request.host
-        if request.content_length and (request.method in IDEMPOTENT or retries.needs_replay(route.retry)):
+        if request.content_length and (
+            request.method in IDEMPOTENT or (route.retry is not None and route.retry.replays)
+        ):
             self._replay = []
 
     def on_upstream_data(self) -> None:
@@ -125,18 +121,8 @@ class Exchange(Attempting):
 
     def _on_answer(self, response: Response) -> None:
         """This response is the answer: it goes down, as far as it is there."""
-        took = self.upstream_service_time = clock.monotonic() - self._service_began
-        response.fields += (
-            (b"date", response.date or self._context.date),
-            self.client.server,
-            (b"x-envoy-upstream-service-time", b"%d" % (took * 1000)),
-        )
-        self.details = "via_upstream"
-        if self._plain and response.complete and 0 < response.content_length <= _JOIN_BELOW:
-            self._send_whole(response)
-            self._end()
-            return
-        self._send_response(response)
+        self.upstream_service_time = clock.monotonic() - self._service_began
+        self._send_answer(response)
         if response.upgrade is not None:
             self._begin_tunnel()
         elif response.complete:
@@ -189,7 +175,7 @@ class Exchange(Attempting):
     async def _answer(self, route: Route) -> None:
         """Redirects and direct responses; then faults, then CORS, as Envoy's filters are ordered; then forwarding."""
         if not isinstance(route.action, Forward):
-            self._reply(local.answer(route.action, self.request))
+            self._end_with(local.answer(route.action, self.request))
             return
         destination = self._destination = route.action.choose(clock.draw())
         self.upstream_cluster = destination.cluster if destination.cluster in self._live.clusters else ""
@@ -210,7 +196,7 @@ class Exchange(Attempting):
             self.flag("DI")
             await self._sleep(fault.delay)
         if fault.abort_share and fault.aborts(clock.draw()):
-            self._reply(local.aborted(fault))
+            self._end_with(local.aborted(fault))
             return True
         return False
 
@@ -218,98 +204,8 @@ class Exchange(Attempting):
         """Notes an allowed origin; answers a preflight here, without the route's header operations."""
         self._cors_origin, reply = local.preflight(cors, self.request)
         if reply is not None:
-            self._reply(reply, operations=False)
+            self._end_with(reply, operations=False)
         return reply is not None
-
-    # ---- the way down
-
-    def _send_whole(self, response: Response) -> None:
-        """The plain case: the answer is here, small and of known length, and the connection is kept. One write."""
-        client, context, fields, parts = self.client, self._context, response.fields, response.body
-        if client.blocked or context.draining or context.explain is not None:
-            self._send_response(response)
-            return
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        length = self.bytes_sent = len(body)
-        self.status = response.status
-        self.response_fields = fields
-        head = response_head(response.status, fields, b"Content-Length: %d\r\n" % length)
-        context.outbox.write(client.transport, head + body)
-
-    def _send_response(self, response: Response) -> None:
-        """The response's head, with what is there of its body."""
-        fields = response.fields
-        if not self._plain and self.route is not None:
-            self.status = response.status
-            fields = self._adorned([*fields, *self._cookies], self.route)
-        self._write_head(response, fields)
-        if response.body or response.content_length < 0:
-            self._relay(response)
-
-    def _adorned(self, fields: Fields, route: Route) -> Fields:
-        """With what CORS says of an allowed origin, and the header operations."""
-        if self._cors_origin is not None and route.cors is not None:
-            fields = local.with_cors(fields, route.cors, self._cors_origin)
-        own = self._destination.response_headers if self._destination is not None else None
-        fields = heads.applied(fields, (own, route.response_headers), self._looking_at_response)
-        server = self.client.server  # whatever was said of it: Envoy has the last word
-        return fields if server in fields else [pair for pair in fields if pair[0].lower() != b"server"] + [server]
-
-    def _write_head(self, response: Response, fields: Fields) -> None:
-        client, context, length = self.client, self._context, response.content_length
-        fields = self._reconsider(response, fields)
-        self.status = response.status
-        self.response_fields = fields
-        framing = heads.response_framing(self.request, response, keep=self.keep)
-        head = response_head(response.status, fields, framing)
-        if 0 < length <= _JOIN_BELOW and response.body:
-            body = b"".join(response.body)
-            response.body = []
-            self.bytes_sent = len(body)
-            head += body
-        if response.complete and self.keep and not response.body and length >= 0 and response.upgrade is None:
-            context.outbox.write(client.transport, head)
-        else:
-            context.outbox.flush()
-            client.transport.write(head)
-
-    def _reconsider(self, response: Response, fields: Fields) -> Fields:
-        """What is seldom so: whether the connection can be kept behind this response after all, whether the
-        client keeps up, whether somebody wants an explanation."""
-        request, client, context = self.request, self.client, self._context
-        unsure = not request.complete and request.expects_continue and not self._interim_sent  # will the body come?
-        unframed = response.content_length == CHUNKED and request.version == b"HTTP/1.0"
-        if context.draining or unsure or unframed:
-            self.keep = False
-        if client.blocked and self.connection is not None:
-            self.connection.pause_reading(True)
-        if context.explain is None:
-            return fields
-        return context.explain(request, client.remote_ip, self.listener_name, self._live.snapshot, fields)
-
-    def _relay(self, response: Response) -> None:
-        """Passes on what has arrived of the response's body, and its end."""
-        self.client.touch()
-        transport = self.client.transport
-        parts, response.body = response.body, []
-        chunked = response.content_length == CHUNKED and self.request.version == b"HTTP/1.1"
-        if parts:
-            self.bytes_sent += sum(map(len, parts))
-            transport.writelines(chunk(parts) if chunked else parts)
-        if response.complete and chunked:
-            self.response_trailers = forwardable_trailers(response.trailers)
-            transport.write(last_chunk(self.response_trailers))
-
-    def _pass_informational(self) -> None:
-        """1xx heads go on as they are; HTTP/1.0 knows none."""
-        assert self.connection is not None
-        reader = self.connection.reader
-        interim, reader.informational = reader.informational, []
-        self._context.outbox.flush()
-        for head in interim:
-            if self.request.version == b"HTTP/1.1" and not self.status:
-                self._interim_sent = True
-                self.client.transport.write(response_head(head.status, head.fields, b""))
 
     def _begin_tunnel(self) -> None:
         """The upgrade was accepted: bytes both ways until both sides are done."""
@@ -329,22 +225,11 @@ class Exchange(Attempting):
         self.bytes_sent += self._tunnel.bytes_down
         self._end()
 
-    # ---- answers of our own
+    # ---- the end
 
-    def _reply(self, reply: Reply, *, operations: bool = True) -> None:
-        """An answer we author, with the route's response header operations."""
-        self.flag(reply.flag)
-        self.details = reply.details
-        if self.flags.startswith("DI") or self.transport_failure:
-            self.bytes_received += sum(map(len, self.request.body))  # that came while we waited
-        self.keep = self.keep and not reply.close
-        response = local.response(reply, self.request)
-        if not self.upstream_fields and self.request.method:
-            self.upstream_fields = self.client.forwarded(self.request, self.client)  # as it would go on, for the log
-        fields = [*response.fields, (b"date", self._context.date), self.client.server]
-        if self.route is not None and operations:
-            fields = self._adorned(fields, self.route)
-        self._write_head(response, local.typed(fields, reply.body, self.request))
+    def _end_with(self, reply: Reply, *, operations: bool = True) -> None:
+        """By an answer of our own."""
+        self._reply(reply, operations=operations)
         self._end()
 
     def _fail_internally(self) -> None:
@@ -362,15 +247,13 @@ class Exchange(Attempting):
         if error.kind in (Kind.CONNECT_FAILURE, Kind.CONNECT_TIMEOUT):
             self.transport_failure = error.cause
         if not self.status and error.kind is not Kind.DOWNSTREAM_CLOSED:
-            self._reply(reply)
+            self._end_with(reply)
             return
         self.keep = False
         self.flag(reply.flag)
         self.details = reply.details
         self.client.transport.abort()
         self._end()
-
-    # ---- the end
 
     def _end(self) -> None:
         """Gives back what was taken, tells who counts, and lets the connection go on."""

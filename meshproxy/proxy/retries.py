@@ -45,13 +45,3 @@ def after_response(retry: Retry, response: Response) -> bool:
     if status in retry.statuses and "retriable-status-codes" in conditions:
         return True
     return _GRPC.get(watched.get(b"grpc-status", b"")) in conditions
-
-
-def needs_replay(retry: Retry | None) -> bool:
-    """Whether a retry may come after the request's body has begun to go out."""
-    if retry is None:
-        return False
-    return bool(retry.statuses) or not retry.conditions <= _BEFORE_THE_BODY
-
-
-_BEFORE_THE_BODY = frozenset(("connect-failure", "refused-stream", "reset-before-request", "retriable-status-codes"))

@@ -90,10 +90,9 @@ def test_errors(kind: Kind) -> None:
 
 
 def test_a_body_is_kept_only_where_a_retry_may_come_after_it() -> None:
-    assert not retries.needs_replay(None)
-    assert not retries.needs_replay(policy("connect-failure", "refused-stream", "reset-before-request"))
-    assert not retries.needs_replay(policy("retriable-status-codes"))
-    assert retries.needs_replay(policy("retriable-status-codes", statuses=(503,)))
+    assert not policy("connect-failure", "refused-stream", "reset-before-request").replays
+    assert not policy("retriable-status-codes").replays
+    assert policy("retriable-status-codes", statuses=(503,)).replays
     for condition in ("5xx", "reset", "gateway-error", "unavailable", "retriable-4xx"):
-        assert retries.needs_replay(policy("connect-failure", condition))
-    assert retries.needs_replay(DEFAULT)
+        assert policy("connect-failure", condition).replays
+    assert DEFAULT.replays
