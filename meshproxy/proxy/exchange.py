@@ -187,7 +187,7 @@ class Exchange(Answering):
         self._apply_policies(route, destination)
         if route.mirrors:
             self._picked = self.endpoint = self._cluster.pick((), self._key)  # where nobody answers, nothing is copied
-            self._begin_copies(route, self._expected())
+            self._begin_copies(route)
         await self._deliver(None)
 
     async def _inject(self, fault: Fault) -> bool:

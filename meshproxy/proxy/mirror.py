@@ -65,14 +65,15 @@ class Mirroring(ExchangeRecord):
 
     _copies: Copies | None = None
 
-    def _begin_copies(self, route: Route, expected: float | None) -> None:
+    def _begin_copies(self, route: Route) -> None:
         """The copies that chance and the clusters allow, of the request as it goes on. An upgrade is not copied, nor is
-        what goes to a cluster that does not exist. `expected`: what upstreams are told of the time they have."""
+        what goes to a cluster that does not exist."""
         request, context = self.request, self._context
         if request.upgrade is not None:
             return
         fields = _told(self.upstream_fields, without_port(self.client.local_address))
-        tail = forwarding.copy_tail(request, expected)
+        per_try = route.retry.per_try_timeout if route.retry is not None else None
+        tail = forwarding.copy_tail(request, route.timeout or per_try)  # a copy has all the time there is
         copies: list[Copy] = []
         for mirror in route.mirrors:
             cluster = self._live.clusters.get(mirror.cluster)
