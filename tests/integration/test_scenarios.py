@@ -158,9 +158,11 @@ def test_the_websockets_sample_upgrades():
         peer.send(peer.receive())
 
     arguments = ("--labels", "istio=ingressgateway")
-    with Upstream(script) as tornado, Edge(
-        samples("websockets__route"), *arguments, f"--map=tornado=127.0.0.1:{tornado.port}", ports=(80,)
-    ) as edge, Raw(edge.at[80]) as client:
+    with (
+        Upstream(script) as tornado,
+        Edge(samples("websockets__route"), *arguments, f"--map=tornado=127.0.0.1:{tornado.port}", ports=(80,)) as edge,
+        Raw(edge.at[80]) as client,
+    ):
         client.send(
             b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n"
