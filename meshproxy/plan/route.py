@@ -113,11 +113,14 @@ class Route:
     lines: tuple[Line, ...] = ()  # where the path, if there is one, and each condition is written
     service: str = ""  # the host asked for, as telemetry names it: reviews.default.svc.cluster.local
     plain: bool = field(init=False, compare=False)
+    only: Destination | None = field(init=False, compare=False)  # the one it always goes to
 
     def __post_init__(self) -> None:
         """`plain`: nothing is asked but to forward. One test on the request path instead of one for each policy."""
         policies = (self.rewrite, self.request_headers, self.response_headers, self.timeout, self.fault, self.cors)
         bare = all(policy is None for policy in policies) and not self.mirrors and not self.hashes
+        to = self.action.destinations if isinstance(self.action, Forward) else ()
+        object.__setattr__(self, "only", to[0] if len(to) == 1 else None)
         object.__setattr__(
             self,
             "plain",

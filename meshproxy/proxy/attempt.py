@@ -286,7 +286,8 @@ class Attempting(Mirroring):
         connection.begin(self, request.method, request.upgrade)
         if self._plain:
             tail = _FIRST_ATTEMPT if self.attempts == 1 else b"x-envoy-attempt-count: %d\r\n" % self.attempts
-            head = request_head(request.method, request.target, request.host, self.upstream_fields, tail)
+            target = request.path if request.query is None else request.target
+            head = request_head(request.method, target, request.host, self.upstream_fields, tail)
             self._context.outbox.write(connection.transport, head)
             return
         if self._replay:

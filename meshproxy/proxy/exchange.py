@@ -55,7 +55,7 @@ class Exchange(Answering):
     def _find_route(self) -> Route:
         request, listener = self.request, self._live.listeners.get(self._listener)
         if listener is not None and request.path != b"*":
-            if request.managed and not listener.is_gateway:
+            if request.managed and not request.plain and not listener.is_gateway:
                 request.scheme = scheme_of(request)
             host = listener.virtual_hosts.find(request.host)
             route = host.routes.find(request) if host is not None else None
@@ -65,9 +65,8 @@ class Exchange(Answering):
 
     def _choose(self, route: Route, destination: Destination | None = None) -> None:
         """The destination and its cluster; the request as it will go there."""
-        request, client, action = self.request, self.client, route.action
-        assert isinstance(action, Forward)
-        name = (destination or action.choose(clock.draw())).cluster
+        request, client = self.request, self.client
+        name = (destination or route.only or _drawn(route)).cluster
         cluster = self._live.clusters.get(name) or self._live.cluster(name, *forwarding.asked(request))
         if cluster is None:
             raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {name}")
@@ -280,3 +279,8 @@ class Exchange(Answering):
         if context.access_log is not None:
             context.access_log.log(self)
         self.client.exchange_done(keep=self.keep)
+
+
+def _drawn(route: Route) -> Destination:
+    assert isinstance(route.action, Forward)
+    return route.action.choose(clock.draw())

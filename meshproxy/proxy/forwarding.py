@@ -28,6 +28,8 @@ def sidecar_fields(request: Request, client: Client) -> Fields:
     managed = request.managed
     if not managed:
         return [*request.fields, _PLAIN_HTTP, (b"x-request-id", clock.request_id())]
+    if request.plain:  # there is no other than an x-request-id
+        return [*request.fields, _PLAIN_HTTP, (b"x-request-id", managed[b"x-request-id"][0] or clock.request_id())]
     fields = request.fields + [(name, value) for name in _KEPT for value in managed.get(name, ())]
     said = managed.get(b"x-forwarded-proto")
     fields.append((b"x-forwarded-proto", b",".join(said)) if said and said[0] else _PLAIN_HTTP)

@@ -39,7 +39,7 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0
 _join_pair = b": ".join
 
 
-ORDINARY, LENGTH, DATE, OURS, HOST, SPECIAL, CONNECTION = range(7)
+ORDINARY, LENGTH, DATE, OURS, HOST, REQUEST_ID, SPECIAL, CONNECTION = range(8)
 """Kinds of fields, as heads are read: those that are passed on; the few that most heads have once; those we write anew;
 and, from SPECIAL on, whatever else decides something."""
 

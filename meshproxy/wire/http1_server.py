@@ -27,6 +27,7 @@ from meshproxy.wire.http1_framing import (
     MAX_HEAD,
     PLAIN_CONNECTION,
     RAW_THRESHOLD,
+    REQUEST_ID,
     SPECIAL,
     ChunkLines,
     FieldNames,
@@ -43,7 +44,8 @@ from meshproxy.wire.target import PLAIN as PLAIN_TARGET
 from meshproxy.wire.target import split_target
 
 _NAMES = FieldNames(
-    dict.fromkeys(FRAMING | MANAGED_REQUEST | {b"expect"}, SPECIAL) | {b"host": HOST, b"content-length": LENGTH}
+    dict.fromkeys(FRAMING | MANAGED_REQUEST | {b"expect"}, SPECIAL)
+    | {b"host": HOST, b"content-length": LENGTH, b"x-request-id": REQUEST_ID}
 )
 #: A head that puts a fresh parser into the state "reading a body of this framing".
 _PRIMER = b"POST / HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n"
@@ -70,7 +72,8 @@ class RequestReader:
         self._held: list[bytes] | None = None
         self._current: Request | None = None
         self._raw = 0  # bytes of the current body that bypass the parser
-        self._url = b""
+        self._url: list[bytes] = []
+        self.on_url = self._url.append  # a callback that needs no Python: most targets come in one piece
         self._pairs: Fields = []
         self._head_size = 0
         self._priming = False
@@ -87,11 +90,6 @@ class RequestReader:
         """Breaks the cycle between this reader and its parser, so that no garbage collection is needed."""
         self.finished = True
         self._parser = None
-
-    @property
-    def receiving(self) -> Request | None:
-        """The request whose body is still arriving."""
-        return self._current
 
     # ---- bytes in
 
@@ -158,7 +156,7 @@ class RequestReader:
     def _watch_head(self, size: int) -> None:
         """A head has begun; it must not go on for ever. What came before it in the same read is not of it."""
         self.mid_head = True
-        self._head_size += len(self._url) + size_of(self._pairs) if self._completed else size
+        self._head_size += sum(map(len, self._url)) + size_of(self._pairs) if self._completed else size
         if self._head_size > MAX_HEAD:
             kind = Kind.HEADERS_TOO_LARGE if self._pairs else Kind.URI_TOO_LONG
             raise _fault(kind, "the request head is larger than 60 KiB")
@@ -264,18 +262,18 @@ class RequestReader:
 
     # ---- httptools' callbacks
 
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-
     def on_header(self, name: bytes, value: bytes) -> None:
         self._pairs.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._priming:
-            self._url, self._pairs = b"", []
+            self._url.clear()
+            self._pairs = []
             return
-        pairs, url = self._pairs, self._url
-        self._pairs, self._url = [], b""
+        pairs, pieces = self._pairs, self._url
+        url = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._pairs = []
         if len(pairs) > MAX_FIELDS or self._head_size + self._size > MAX_HEAD:
             check_request_head(url, pairs)
         self.mid_head = False
@@ -287,7 +285,7 @@ class RequestReader:
             return
         fields: Fields = []
         special: Fields = []
-        host = length = None
+        host = length = request_id = None
         names = _NAMES
         for pair in pairs:
             try:
@@ -300,6 +298,8 @@ class RequestReader:
                 host = pair[1].rstrip(OWS)
             elif kind == LENGTH and length is None:
                 length = pair[1]
+            elif kind == REQUEST_ID and request_id is None:
+                request_id = pair[1].rstrip(OWS)
             else:
                 special.append(pair)
         if url.translate(None, PLAIN_TARGET) or url[:1] != b"/" or b"/." in url:
@@ -307,6 +307,8 @@ class RequestReader:
         else:
             path, query, authority = url, None, None  # the plain case of `split_target`
         request = Request(method, path, query, host or b"", fields)
+        if request_id is not None:
+            request.managed = {b"x-request-id": [request_id]}
         keep_alive: bool = parser.should_keep_alive()
         if special or not keep_alive or host is None:
             request.keep_alive = keep_alive
@@ -340,7 +342,8 @@ class RequestReader:
         if is_chunked(special.get(b"transfer-encoding", []), request.version, Side.DOWNSTREAM):
             request.content_length = CHUNKED
         if managed := MANAGED_REQUEST.intersection(special):
-            request.managed = {name: special[name] for name in managed}
+            own = request.managed
+            request.managed = own | {name: own.get(name, []) + special[name] for name in managed}
         self._read_connection(request, special)
 
     def _read_connection(self, request: Request, special: dict[bytes, list[bytes]]) -> None:

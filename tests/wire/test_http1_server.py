@@ -171,7 +171,13 @@ def head(*lines: str, method: str = "GET", version: str = "1.1") -> Request:
 def test_a_plain_request_is_told_by_one_flag() -> None:
     assert head().plain
     assert head("X-A: b", method="DELETE").plain
-    for lines in (["Connection: close"], ["X-Request-Id: a"], ["Content-Length: 5"], ["Expect: 100-continue"]):
+    assert head("X-Request-Id: a").plain
+    for lines in (
+        ["Connection: close"],
+        ["X-Request-Id: a", "X-Request-Id: b"],
+        ["Content-Length: 5"],
+        ["Expect: 100-continue"],
+    ):
         assert not head(*lines).plain
     assert not head(method="POST").plain
     assert not head(version="1.0").plain
