@@ -30,8 +30,8 @@ format: $(VENV)/.lint ## put the source in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.bench ## CPU time per request, next to a real Envoy
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.bench ## CPU time per request, next to a real Envoy (ARGS='--quick --only small')
+	$(BIN)/python -m benchmarks $(ARGS)
 
 oracle: $(VENV)/.test ## the same requests to meshproxy and to a real Envoy, at length (EXAMPLES=2000 SEED=1)
 	MESHPROXY_ORACLE_EXAMPLES=$(EXAMPLES) MESHPROXY_ORACLE_SEED=$(SEED) $(BIN)/pytest tests/conformance
