@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from meshproxy.analysis.codes import CODES
 from meshproxy.cli import main
 from meshproxy.telemetry.command_operators import OPERATORS
+from meshproxy.telemetry.metrics import _HELP
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
@@ -45,12 +48,22 @@ def test_exit_codes():
     assert documented == codes
 
 
+def test_findings():
+    documented = dict(re.findall(r"^\| `([A-Z]+\d+)` \| ([A-Z][a-z]+)", section("Findings"), re.MULTILINE))
+    assert documented.items() >= {code: entry.level.name.title() for code, entry in CODES.items()}.items()
+    sources = "".join(path.read_text() for path in (ROOT / "meshproxy").rglob("*.py"))
+    assert set(documented) == set(re.findall(r'"((?:MPX|IST)\d{4})"', sources))
+
+
+def test_metrics():
+    assert set(re.findall(r"`((?:istio|meshproxy)_[a-z_]+)`", section("Metrics"))) == set(_HELP)
+
+
 def test_access_log_operators():
     documented = set(re.findall(r"`%([A-Z_]+)", section("Access log")))
     assert documented == set(OPERATORS)
 
 
 def test_every_path_it_links_to_exists():
-    root = Path(__file__).parents[2]
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README):
-        assert (root / target).exists(), target
+        assert (ROOT / target).exists(), target
