@@ -58,7 +58,11 @@ class Answering(Attempting):
         self.status = response.status
         self.response_fields = fields
         head = response_head(response.status, fields, b"Content-Length: %d\r\n" % length)
-        context.outbox.write(client.transport, head + body)
+        outbox = context.outbox
+        if outbox.pending:
+            outbox.pending.append((client.transport, head + body))
+        else:
+            outbox.write(client.transport, head + body)
 
     def _send_response(self, response: Response) -> None:
         """The response's head, with what is there of its body."""

@@ -288,7 +288,11 @@ class Attempting(Mirroring):
             tail = _FIRST_ATTEMPT if self.attempts == 1 else b"x-envoy-attempt-count: %d\r\n" % self.attempts
             target = request.path if request.query is None else request.target
             head = request_head(request.method, target, request.host, self.upstream_fields, tail)
-            self._context.outbox.write(connection.transport, head)
+            outbox = self._context.outbox
+            if outbox.pending:
+                outbox.pending.append((connection.transport, head))
+            else:
+                outbox.write(connection.transport, head)
             return
         if self._replay:
             request.body = self._replay + request.body

@@ -120,12 +120,13 @@ class Exchange(Answering):
 
     def _on_answer(self, response: Response) -> None:
         """This response is the answer: it goes down, as far as it is there."""
-        self.upstream_service_time = clock.monotonic() - self._service_began
+        now = clock.monotonic()
+        self.upstream_service_time = now - self._service_began
         self._send_answer(response)
         if response.upgrade is not None:
             self._begin_tunnel()
         elif response.complete:
-            self._end()
+            self._end(now)
         else:
             self._waits = BODY
 
@@ -254,10 +255,10 @@ class Exchange(Answering):
         self.client.transport.abort()
         self._end()
 
-    def _end(self) -> None:
+    def _end(self, now: float = 0.0) -> None:
         """Gives back what was taken, tells who counts, and lets the connection go on."""
         self._waits = NOTHING
-        now = clock.monotonic()
+        now = now or clock.monotonic()
         context, connection, picked, route = self._context, self.connection, self._picked, self.route
         if self._alarmed:
             self._cancel_alarms()

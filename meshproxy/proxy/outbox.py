@@ -10,7 +10,8 @@ _FULL = 64
 
 
 class Outbox:
-    """Whoever writes to a transport in another way calls `flush` before, if anything is `pending`: that comes first."""
+    """Whoever writes to a transport in another way calls `flush` before, if anything is `pending`: that comes first.
+    Who has something while there is something `pending` may append to it."""
 
     __slots__ = ("_loop", "pending")
 
