@@ -74,7 +74,9 @@ async def _demo(*, once: bool) -> int:
         config = _packaged_config(directory)
         upstreams = await stack.enter_async_context(Upstreams())
         log = ["--access-log", "off"] if once else ["--access-log", "-", "--access-log-format", _ACCESS_LOG]
-        proxy = await stack.enter_async_context(Proxy(config, [*_maps(upstreams), *log, "--drain-time", "1s"]))
+        arguments = [*_maps(upstreams), *log, "--drain-time", "1s"]
+        # the tour tells of its own requests
+        proxy = await stack.enter_async_context(Proxy(config, arguments, unseen=sum(stop.count for stop in STOPS)))
         _introduce(page, proxy, config)
         passed = await asyncio.to_thread(_walk, page, proxy.port)
         if once or not passed:

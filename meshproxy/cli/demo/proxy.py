@@ -30,9 +30,11 @@ def free_port(wanted: int) -> int:
 
 
 class Proxy:
-    """A running `meshproxy run`, stopped at the end of the context. What it says goes on to our stderr."""
+    """A running `meshproxy run`, stopped at the end of the context. What it says goes on to our stderr, its access
+    log to our stdout, but for the first `unseen` lines."""
 
-    def __init__(self, config: Path, arguments: Sequence[str]) -> None:
+    def __init__(self, config: Path, arguments: Sequence[str], *, unseen: int = 0) -> None:
+        self._unseen = unseen
         self.port = free_port(15001)
         self.admin_port = free_port(15000)
         self._command = [
@@ -47,10 +49,15 @@ class Proxy:
         # the visitor's own MESHPROXY_… settings are for another proxy
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MESHPROXY_")}
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, env=environment, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+            *self._command,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         self._said = asyncio.Event()
         self._relay = asyncio.create_task(self._relay_stderr())
+        self._log = asyncio.create_task(self._relay_stdout())
         try:
             await asyncio.wait_for(self._said.wait(), START_LIMIT)
             if self._process.returncode is not None or self._relay.done():
@@ -71,11 +78,19 @@ class Proxy:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
-        await self._relay
+        await asyncio.gather(self._relay, self._log)
 
     async def ended(self) -> int:
         """Wait until the proxy ends by itself; its exit code."""
         return await self._process.wait()
+
+    async def _relay_stdout(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            if self._unseen:
+                self._unseen -= 1
+            else:
+                print(line.decode(errors="replace"), end="", flush=True)
 
     async def _relay_stderr(self) -> None:
         assert self._process.stderr is not None
