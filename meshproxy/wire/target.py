@@ -41,8 +41,8 @@ def split_target(target: bytes, method: bytes) -> tuple[bytes, bytes | None, byt
             raise _bad("user information in the target")
         if target[:1] != b"/":
             target = b"/" + target
-    if b"#" in target:
-        target = target[: target.index(b"#")]
+    if (end := target.find(b"#")) >= 0:
+        target = target[:end]
     path, mark, query = target.partition(b"?")
     if path.translate(None, PLAIN) or b"/." in path:
         path = normalized(path)
