@@ -7,7 +7,7 @@ until it has to wait, and whoever has what it waits for runs it on. No Task, no 
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine
 from typing import Any
 
 from meshproxy.base import clock
@@ -20,6 +20,7 @@ from meshproxy.plan.route import Destination, Route
 from meshproxy.proxy import forwarding, heads, retries
 from meshproxy.proxy.hashing import hashed
 from meshproxy.proxy.mirror import Mirroring
+from meshproxy.proxy.pause import PAUSE
 from meshproxy.proxy.record import ALARM, BODY, CONNECTION, HEAD, NOTHING
 from meshproxy.proxy.reply import reply_to
 from meshproxy.proxy.timer import Alarm
@@ -37,15 +38,6 @@ _JUST_NOW = 0.1
 _FIRST_ATTEMPT = b"x-envoy-attempt-count: 1\r\n"
 Outcome = Response | ProxyError
 """What one attempt came to."""
-
-
-class _Pause:
-    def __await__(self) -> Generator[None, None, None]:
-        yield
-
-
-PAUSE = _Pause()
-"""Awaited by a coroutine of an exchange, after it has said in `_waits` what for."""
 
 
 class Attempting(Mirroring):

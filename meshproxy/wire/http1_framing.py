@@ -119,6 +119,15 @@ def valid_host(host: bytes) -> bool:
     return _HOST.fullmatch(host) is not None
 
 
+def check_names(host: bytes | None, authority: bytes | None) -> None:
+    """Of a request's Host field and of its target: what is there must be valid."""
+    if host is not None and not valid_host(host):
+        cause = f"the Host field is {'not valid' if host else 'empty'}"
+        raise ProxyError(Kind.BAD_REQUEST, Side.DOWNSTREAM, cause)
+    if authority is not None and not valid_host(authority):
+        raise ProxyError(Kind.BAD_REQUEST, Side.DOWNSTREAM, "the target's authority is not valid")
+
+
 def is_chunked(codings: list[bytes], version: bytes, side: Side) -> bool:
     """Whether Transfer-Encoding lines mean chunked. Anything but a single `chunked` in HTTP/1.1 is refused."""
     if not codings:

@@ -32,12 +32,12 @@ from meshproxy.wire.http1_framing import (
     ChunkLines,
     FieldNames,
     by_name,
+    check_names,
     check_request_head,
     check_trailers,
     is_chunked,
     nominated,
     size_of,
-    valid_host,
 )
 from meshproxy.wire.other_protocols import METHOD, OtherProtocols
 from meshproxy.wire.target import PLAIN as PLAIN_TARGET
@@ -317,14 +317,10 @@ class RequestReader:
             request.plain = method in BODILESS
         if length is not None:
             request.content_length = int(length)  # one, and of digits: the parser has seen to that
-        if not host and host is not None:
-            raise _fault(Kind.BAD_REQUEST, "the Host field is empty")
-        if host is not None and host.translate(None, HOST_LETTERS) and not valid_host(host):
-            raise _fault(Kind.BAD_REQUEST, "the Host field is not valid")
-        if authority is not None:
-            if not valid_host(authority):
-                raise _fault(Kind.BAD_REQUEST, "the target's authority is not valid")
-            request.host = authority
+        if not host or authority is not None or host.translate(None, HOST_LETTERS):
+            check_names(host, authority)
+            if authority is not None:
+                request.host = authority
         self._current = request
         self._messages += 1
         self.requests.append(request)
