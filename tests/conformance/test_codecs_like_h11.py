@@ -21,7 +21,7 @@ from meshproxy.wire.http1_server import RequestReader
 
 #: What we refuse and h11 takes: our cause, what the bytes then have to contain, and why it is right.
 STRICTER = (
-    (r"unknown method|Invalid method", rb"(?i)[A-Z]+ \S+ HTTP", "httptools knows the registered methods only; 501"),
+    (r"unknown method|Invalid method", rb"(?i)\S+ \S+ HTTP", "httptools knows the registered methods only; 501"),
     (r"Host field is not valid", rb"(?i)host:[^\r\n]*[@/\[:0\x80-\xff]", "RFC 9110, 7.2: a Host is a host"),
     (r"Host field is empty", rb"(?i)host:[ \t]*\r", "no virtual host can be meant"),
     (r"HTTP/[02]\.[09]|HTTP version|Expected HTTP/", rb"(?i)HTTP/(?!1\.[01]\b)|[^\n]:", "only 1.0 and 1.1 are spoken"),
