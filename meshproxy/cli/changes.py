@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 from meshproxy.base.message import Request
@@ -78,6 +79,11 @@ class _Sides:
         taker, found = self.differences(request)
         return not found, taker
 
+    def not_of(self, suspect: Route, request: Request) -> tuple[bool, Route | None]:
+        """Whether it shows nothing of `suspect`, and the route that takes it there."""
+        taker, found = self.differences(request)
+        return not found or taker is not suspect, taker
+
     def differences(self, request: Request) -> tuple[Route | None, dict[str, tuple[str, str]]]:
         """The route that takes it there, and what differs: before and after."""
         ours = outcome(explain(self.here, self.listener.name, request))
@@ -125,9 +131,10 @@ def _between(sides: list[_Sides]) -> Iterator[_Told]:
         twins = _Twins(each.host.routes.routes)
         for suspect in each.suspects():
             for route in each.host.routes.routes:
-                request = witness(each.host, route, each.authority, schemes=each.schemes, also=suspect)
-                taker, found = each.differences(request) if request is not None else (None, {})
-                if request is not None and found and taker is suspect:
+                refused = partial(each.not_of, suspect)
+                request = witness(each.host, route, each.authority, schemes=each.schemes, also=suspect, refused=refused)
+                if request is not None:
+                    _, found = each.differences(request)
                     yield _told(each, suspect, twins.of(suspect), route, request, found, from_there=True)
                     break
 

@@ -130,3 +130,10 @@ def test_what_is_shadowed_has_none():
     wanted = route(Exact(b"/a"))
     assert witness(host(route(Prefix(b"/")), wanted), wanted, b"h") is None
     assert witness(host(wanted), route(None, AuthorityIs(Exact(b"other"))), b"h") is None
+
+
+def test_a_move_shows_behind_a_rule_that_hides_it_on_the_plainest_path():
+    page = [replace(route(Exact(b"/")), action=DirectResponse(status=200)) for _ in range(2)]
+    asks = replace(route(None, QueryIs(b"q", Exact(b"a"))), action=DirectResponse(status=201))
+    named = replace(route(None, HeaderIs(b"x", Exact(b"a"))), action=DirectResponse(status=200))
+    assert changes(snapshot(page[0], asks, named, page[1]), snapshot(named, page[0], asks, page[1]))
