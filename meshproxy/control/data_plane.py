@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 
+from meshproxy.base.units import MIB
 from meshproxy.control.settings import Settings
 from meshproxy.control.sockets import raise_open_files
 from meshproxy.control.sources.dns import Names
@@ -15,9 +17,24 @@ from meshproxy.telemetry.stats import Stats
 _OTHER_FILES = 64
 """Open files that are no connections."""
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+_KEPT, _APART = 16 * MIB, MIB
+
+
+def _keep_freed_memory() -> None:
+    """glibc gives the top of its heap back to the system at once, and takes it again, page fault by page fault, for the
+    next read of 256 KB: a third of what a large body costs. Elsewhere there is no such switch."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(_TRIM_THRESHOLD, _KEPT)
+    mallopt(_MMAP_THRESHOLD, _APART)
+
 
 def make_worker(settings: Settings, stats: Stats) -> Worker:
     """Ready to be given a snapshot. Raises OSError for an access log that cannot be written."""
+    _keep_freed_memory()
     files = raise_open_files()
     log = None
     if settings.access_log != "off":
