@@ -18,6 +18,11 @@ from meshproxy.wire.http1_server import response_head
 _JOIN_BELOW = 16 * 1024
 """Up to this size head and body are joined for one write; above, copying costs more than a second buffer."""
 
+_SERVICE_TIME = b"x-envoy-upstream-service-time"
+_SHORT = 64
+_SERVICE_TIMES = [(_SERVICE_TIME, b"%d" % ms) for ms in range(_SHORT)]
+"""Most upstreams answer within so many milliseconds."""
+
 
 class Answering(Attempting):
     """The part of an exchange that deals with its client."""
@@ -32,7 +37,7 @@ class Answering(Attempting):
         response.fields += (
             (b"date", response.date or self._context.date),
             self.client.server,
-            (b"x-envoy-upstream-service-time", b"%d" % (took * 1000)),
+            _SERVICE_TIMES[ms] if (ms := int(took * 1000)) < _SHORT else (_SERVICE_TIME, b"%d" % ms),
         )
         self.details = "via_upstream"
         small = response.complete and 0 < response.content_length <= _JOIN_BELOW

@@ -45,11 +45,12 @@ class Proxy:
         self._upstream_total = stats.counter("meshproxy_upstream_cx_total", ())
         self._upstream_active = stats.gauge("meshproxy_upstream_cx_active", ())
         self._connections: set[Connection] = set()
+        self._metrics = RequestMetrics(stats, namespace, labels)
         self._context = Context(
             loop,
             clusters=self.clusters,
             options=options or Options(),
-            metrics=RequestMetrics(stats, namespace, labels),
+            metrics=self._metrics,
             streams=StreamMetrics(stats, namespace, labels),
             access_log=access_log,
             upstream_opened=self._upstream_opened,
@@ -113,6 +114,7 @@ class Proxy:
         for connection in tuple(self._connections):
             connection.transport.abort()
         self.clusters.close()
+        self._metrics.flush()
 
     # ---- told by the connections
 
@@ -146,6 +148,7 @@ class Proxy:
         now = self.now = clock.monotonic()
         context = self._context
         context.date = http_date()
+        self._metrics.flush()
         self._sweeper = context.loop.call_later(context.options.sweep_interval, self._sweep)
         for connection in tuple(self._connections):
             connection.sweep(now)

@@ -59,43 +59,61 @@ _HELP = {
 
 _Series = tuple[int, int, int, int, int, int, int]
 """The slots of one kind of request, resolved: of the total, and of each histogram its buckets and its sum (duration,
-bytes received, bytes sent). A tuple, because it is taken apart for every request."""
+bytes received, bytes sent)."""
+
+_Key = tuple[str, str, int, str]
+_WIDTH = len(BOUNDS) + 1
+_DURATION, _RECEIVED, _SENT = 4, 4 + _WIDTH, 4 + 2 * _WIDTH
+"""Where the buckets of each begin in a tally; before them stand the total and the three sums."""
 
 
 class RequestMetrics:
-    """Counts ended requests as Istio's sidecar does. `labels` are this workload's own."""
+    """Counts ended requests as Istio's sidecar does. `labels` are this workload's own.
+
+    Requests are tallied in lists, which cost a fifth of what slots of the shared memory do, and added to the slots by
+    `flush`: twice a second, and before this process reads them.
+    """
 
     def __init__(self, stats: Stats, namespace: str = "unknown", labels: Labels = ()) -> None:
         self._stats = stats
-        self._view = stats.view
         self._source = source_labels(namespace, dict(labels))
-        self._series: dict[tuple[str, str, int, str], _Series] = {}
+        self._series: dict[_Key, _Series] = {}
+        self._tallies: dict[_Key, list[int]] = {}
+        stats.before_reading.append(self.flush)
 
     def observe(self, record: Record, service: str) -> None:
         """`service` is the host that the request meant, as the registry names it; empty where it has none."""
         key = (service, record.upstream_cluster, record.status, record.flags)
         try:
-            series = self._series[key]
+            tally = self._tallies[key]
         except KeyError:
-            series = self._resolve(key)
-        total, duration, duration_sum, received, received_sum, sent, sent_sum = series
-        view = self._view
-        view[total] += 1
+            tally = self._tallies[key] = [0] * (_SENT + _WIDTH)
+        tally[0] += 1
         micros = int(record.duration * 1e6)
-        view[duration + bisect_left(_MICROSECONDS, micros)] += 1
-        view[duration_sum] += micros
+        tally[1] += micros
+        tally[_DURATION + bisect_left(_MICROSECONDS, micros)] += 1
         if size := record.bytes_received:
-            view[received + bisect_left(BOUNDS, size)] += 1
-            view[received_sum] += size
-        else:
-            view[received] += 1
+            tally[2] += size
+            tally[_RECEIVED + bisect_left(BOUNDS, size)] += 1
         if size := record.bytes_sent:
-            view[sent + bisect_left(BOUNDS, size)] += 1
-            view[sent_sum] += size
-        else:
-            view[sent] += 1
+            tally[3] += size
+            tally[_SENT + bisect_left(BOUNDS, size)] += 1
 
-    def _resolve(self, key: tuple[str, str, int, str]) -> _Series:
+    def flush(self) -> None:
+        """Adds the tallies to what all processes share."""
+        tallies, self._tallies = self._tallies, {}
+        view = self._stats.view
+        for key, tally in tallies.items():
+            total, *slots = self._series.get(key) or self._resolve(key)
+            view[total] += tally[0]
+            for number, begin in enumerate((_DURATION, _RECEIVED, _SENT)):
+                buckets = tally[begin : begin + _WIDTH]
+                buckets[0] += tally[0] - sum(buckets)  # bodies of no length are not looked up
+                for bucket, count in enumerate(buckets):
+                    view[slots[2 * number] + bucket] += count
+                view[slots[2 * number + 1]] += tally[1 + number]
+
+    def _resolve(self, key: _Key) -> _Series:
         if len(self._series) >= _KINDS_OF_REQUEST:
             key = ("", "", key[2], key[3])
             if key in self._series:

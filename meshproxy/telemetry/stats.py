@@ -14,7 +14,7 @@ import json
 import mmap
 import os
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -110,6 +110,7 @@ class Stats:
         self.view = self._region[worker * SLOTS : (worker + 1) * SLOTS]
         self._entries: dict[tuple[str, Labels], Entry] = {}
         self._read = 0
+        self.before_reading: list[Callable[[], None]] = []  # what this process has counted elsewhere is added then
 
     @classmethod
     def create(cls, workers: int, worker: int = 0) -> Stats:
@@ -138,6 +139,8 @@ class Stats:
 
     def entries(self) -> tuple[Entry, ...]:
         """Everything registered by any process, in order."""
+        for settle in self.before_reading:
+            settle()
         self._catch_up()
         return tuple(self._entries.values())
 
