@@ -286,10 +286,12 @@ def test_github_annotates_the_expectation(run, tmp_path):
     assert "::notice file=" in out
 
 
-def test_the_readme_s_example_passes(run):
+def test_the_readme_s_examples_do_what_it_says(run):
     readme = (ROOT / "README.md").read_text()
-    example = readme.partition("```yaml\ntests:")[2].partition("```")[0]
-    assert run("tests:" + example)[0] == 0
+    tour, reference = (part.partition("```")[0] for part in readme.split("```yaml\ntests:")[1:])
+    code, said, _ = run("tests:" + tour)
+    assert (code, "✓ jason sees v2" in said, "✗ half of everyone else" in said) == (79, True, True)
+    assert run("tests:" + reference)[0] == 0
 
 
 def test_help_has_examples():
