@@ -76,6 +76,10 @@ class ClusterBuilder:
         )
         failover = policy.outlier_detection is not None
         endpoints, weights = localized(endpoints, policy.load_balancer, service, failover=failover, at=self.here)
+        resolution = service.resolution
+        if policy.load_balancer is not None and policy.load_balancer.simple == "PASSTHROUGH":
+            # whoever the client dialled; to an explicit proxy that is the host it names, looked up when it is asked for
+            resolution, endpoints = Resolution.DYNAMIC, (Endpoint(address=service.host, port=port.number),)
         selected = rule is not None and rule.selector is not None
         return Cluster(
             name=cluster_name(port.number, name, service.host),
@@ -83,7 +87,7 @@ class ClusterBuilder:
             port=port.number,
             subset=name,
             endpoints=endpoints,
-            resolution=service.resolution if service.host not in self.registry.mapped else Resolution.STATIC,
+            resolution=resolution if service.host not in self.registry.mapped else Resolution.STATIC,
             locality_weights=weights,
             tls=self.certificates.build(policy.tls, service, port=port.number, subset=name, selected=selected),
             origin=subset.at.origin if subset is not None else rule.origin if rule is not None else service.origin,

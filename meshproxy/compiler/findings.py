@@ -37,7 +37,6 @@ _FIELDS: dict[type[Message], tuple[str, ...]] = {
 }
 _VALUES: dict[type[Message], dict[str, frozenset[str]]] = {
     HTTPSettings: {"h2_upgrade_policy": frozenset(("UPGRADE",))},
-    LoadBalancerSettings: {"simple": frozenset(("PASSTHROUGH",))},
     TunnelSettings: {"protocol": frozenset(("POST",))},
     Service: {"type": frozenset(("ExternalName",)), "internal_traffic_policy": frozenset(("Local",))},
     EndpointSlice: {"address_type": frozenset(("FQDN",))},

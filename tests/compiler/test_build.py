@@ -70,12 +70,11 @@ def policy(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "loadBalancer: {simple: PASSTHROUGH}",
         "loadBalancer: {zoneAwareLbSetting: {enabled: true}}",
         "connectionPool: {http: {h2UpgradePolicy: UPGRADE}}",
         "connectionPool: {http: {maxConcurrentStreams: 1}}",
         "tunnel: {protocol: POST, targetHost: a.b, targetPort: 1}",
-        "portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: PASSTHROUGH}}]",
+        "portLevelSettings: [{port: {number: 80}, connectionPool: {http: {maxConcurrentStreams: 1}}}]",
     ],
 )
 def test_policies_that_do_not_act_yet_are_findings_at_their_line(text):

@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from support.plans import API, built, plan
+from support.plans import API, plan
 
 from meshproxy.compiler.destination_rules import covering
-from meshproxy.plan.cluster import CONNECT_TIMEOUT, IDLE_TIMEOUT, Balancer
+from meshproxy.plan.cluster import CONNECT_TIMEOUT, IDLE_TIMEOUT, Balancer, Resolution
 
 HOST = "reviews.prod.svc.cluster.local"
 SERVICE = """
@@ -178,11 +178,10 @@ def test_algorithms(simple, balancer):
     assert cluster(rule(f"trafficPolicy: {{loadBalancer: {{simple: {simple}}}}}")).balancer is balancer
 
 
-def test_passthrough_is_a_finding():
-    _, findings = built(SERVICE, rule("trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}"))
-    assert [(each.code, each.origin.path) for each in findings] == [
-        ("MPX0001", "spec.trafficPolicy.loadBalancer.simple")
-    ]
+def test_passthrough_calls_the_host_itself_whatever_its_endpoints():
+    made = cluster(rule("trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}"))
+    assert made.resolution is Resolution.DYNAMIC
+    assert [(each.address, each.port) for each in made.endpoints] == [(made.host, made.port)]
 
 
 @pytest.mark.parametrize(
