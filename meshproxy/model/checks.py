@@ -97,10 +97,6 @@ def ip_address(value: str) -> str | None:
     return None if is_ip(value) else f'"{value}" is not an IP address'
 
 
-def optional_ip_address(value: str) -> str | None:
-    return ip_address(value) if value else None
-
-
 def subnet(value: str) -> str | None:
     """An IP address or a CIDR block."""
     try:

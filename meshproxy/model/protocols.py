@@ -26,11 +26,6 @@ class Protocol(enum.Enum):
         return self in _HTTP
 
     @property
-    def is_http2(self) -> bool:
-        """The upstream is spoken to in HTTP/2."""
-        return self in (Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB)
-
-    @property
     def is_tls(self) -> bool:
         """Opaque TLS, routed by SNI."""
         return self in (Protocol.HTTPS, Protocol.TLS)

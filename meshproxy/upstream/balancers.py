@@ -47,15 +47,10 @@ class Random:
         return self._endpoints[int(self._draw() * self._count)]
 
 
-class LeastRequest:
-    """Power of two choices, with replacement; the first drawn wins a tie."""
+class LeastRequest(Random):
+    """Power of two random choices, with replacement; the first drawn wins a tie."""
 
-    __slots__ = ("_count", "_draw", "_endpoints")
-
-    def __init__(self, endpoints: Sequence[LiveEndpoint], draw: Callable[[], float] = clock.draw) -> None:
-        self._endpoints = endpoints
-        self._count = len(endpoints)
-        self._draw = draw
+    __slots__ = ()
 
     def pick(self) -> LiveEndpoint:
         endpoints, count, draw = self._endpoints, self._count, self._draw

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar
 
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.plan.cluster import Cluster
@@ -22,8 +21,6 @@ class LiveCluster:
     """Made anew when its plan changes; its endpoints are carried over."""
 
     __slots__ = ("_picker", "endpoints", "plan")
-    policed: ClassVar = False
-    """Whether it is a `PolicedCluster`, of which more is asked."""
 
     def __init__(self, plan: Cluster, endpoints: list[LiveEndpoint]) -> None:
         self.plan = plan

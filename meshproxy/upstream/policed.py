@@ -61,7 +61,6 @@ class PolicedCluster(LiveCluster):
         "contexts",
         "successor",
     )
-    policed = True
 
     def __init__(self, plan: Cluster, endpoints: list[LiveEndpoint], stats: Stats, contexts: Contexts) -> None:
         super().__init__(plan, endpoints)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import ssl
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-Material = str | bytes
-"""The path of a file, or PEM; empty: none."""
+from meshproxy.wire.pem import Material, as_file
 
 
 def client_context(
@@ -23,37 +20,18 @@ def client_context(
     context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
     context.set_alpn_protocols(list(alpn))
     if verify and ca:
-        with _as_file(ca) as path:
+        with as_file(ca) as path:
             context.load_verify_locations(path)
     elif verify:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if verify and crl:
-        with _as_file(crl) as path:
+        with as_file(crl) as path:
             context.load_verify_locations(path)
         context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
     if certificate:
-        with _as_file(certificate) as chain, _as_file(key) as secret:
+        with as_file(certificate) as chain, as_file(key) as secret:
             context.load_cert_chain(chain, secret, password="")  # never asks a terminal for one
     return context
-
-
-@contextlib.contextmanager
-def _as_file(material: Material) -> Iterator[str]:
-    """A path that OpenSSL can read it from."""
-    if isinstance(material, str):
-        yield material
-    elif hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
-        try:
-            os.write(descriptor, material)
-            yield f"/proc/self/fd/{descriptor}"
-        finally:
-            os.close(descriptor)
-    else:
-        with tempfile.NamedTemporaryFile() as file:  # readable by us alone
-            file.write(material)
-            file.flush()
-            yield file.name
 
 
 def mismatch(connection: ssl.SSLObject, names: Iterable[str]) -> str:

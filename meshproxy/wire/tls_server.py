@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import ssl
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from meshproxy.wire.pem import as_file
 
 _READ = 16 * 1024
 """A record holds no more; a larger buffer would be mapped and unmapped by the system for each read."""
@@ -59,35 +59,17 @@ def server_context(wanted: Wanted) -> ssl.SSLContext:
     if wanted.alpn:
         context.set_alpn_protocols(list(wanted.alpn))
     for certificate, key in wanted.pairs:
-        with _as_file(certificate) as certificate_path, _as_file(key) as key_path:
+        with as_file(certificate) as certificate_path, as_file(key) as key_path:
             # with a password, so that a terminal is never asked for one
             context.load_cert_chain(certificate_path, key_path, password="")
     context.verify_mode = wanted.clients
     if wanted.ca:
         context.load_verify_locations(cadata=wanted.ca.decode("ascii", "replace"))
     if wanted.crl:
-        with _as_file(wanted.crl) as path:
+        with as_file(wanted.crl) as path:
             context.load_verify_locations(path)
         context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
     return context
-
-
-@contextlib.contextmanager
-def _as_file(content: bytes) -> Iterator[str]:
-    """A path that OpenSSL can read it from: `ssl` takes certificates from files only. Nothing reaches a disk where
-    the system has memory files."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
-        try:
-            os.write(descriptor, content)
-            yield f"/proc/self/fd/{descriptor}"
-        finally:
-            os.close(descriptor)
-    else:
-        with tempfile.NamedTemporaryFile() as file:  # readable by us alone
-            file.write(content)
-            file.flush()
-            yield file.name
 
 
 class TlsServerTransport(asyncio.Protocol, asyncio.Transport):
