@@ -41,6 +41,7 @@ _TABLE = (
     ("IST0138", _WARNING, "GatewayDuplicateCertificate", "serve the hosts of one certificate from one Gateway"),
     ("IST0140", _WARNING, "IngressRouteRulesNotAffected", "name the subset here too"),
     ("IST0145", _ERROR, "ConflictingGateways", "let one Gateway serve each host and port"),
+    ("IST0149", _ERROR, "JwtClaimBasedRoutingWithoutRequestAuthN", "add a RequestAuthentication for the gateway"),
     ("IST0150", _WARNING, "ExternalNameServiceTypeInvalidPortName", "name the port <protocol>[-<suffix>]"),
     ("IST0161", _ERROR, "InvalidGatewayCredential", "put tls.crt and tls.key into the Secret"),
     ("IST0162", _WARNING, "GatewayPortNotDefinedOnService", "add the port to the gateway's Service"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
-from meshproxy.analysis import claims, gateways, policies, references, routes, rules, services, sidecars, subsets
+from meshproxy.analysis import claims, gateways, jwt, policies, references, routes, rules, services, sidecars, subsets
 from meshproxy.analysis.view import Check, View
 from meshproxy.model.catalog import Catalog
 from meshproxy.model.problem import Problem
@@ -22,6 +22,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     *policies.CHECKS,
     *subsets.CHECKS,
     *gateways.CHECKS,
+    *jwt.CHECKS,
     *services.CHECKS,
     *sidecars.CHECKS,
 )

@@ -43,7 +43,16 @@ _VALUES: dict[type[Message], dict[str, frozenset[str]]] = {
 }
 
 
+_MESH_GROUPS = ("istio.io", "gateway.networking.k8s.io")
+"""Whose objects would change what a mesh does; a Deployment beside them would not."""
+
+
 def find_unsupported(catalog: Catalog, report: Report) -> None:
+    for skipped in catalog.skipped:
+        if skipped.api_version.partition("/")[0].endswith(_MESH_GROUPS):
+            report.unsupported(skipped.kind, skipped.origin)
+    for policy in catalog.request_authentications:
+        report.unsupported(policy.meta.kind, policy.at.origin)
     for resources in (
         catalog.virtual_services,
         catalog.destination_rules,

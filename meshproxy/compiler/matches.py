@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from meshproxy.base.origin import Origin
 from meshproxy.compiler.report import Report, UnusableError
+from meshproxy.model.checks import is_jwt_claim
 from meshproxy.model.http_match import HTTPMatchRequest, StringMatch
 from meshproxy.plan.match import (
     AuthorityIs,
@@ -25,7 +26,6 @@ from meshproxy.plan.match import (
 from meshproxy.plan.regex import Regex
 from meshproxy.plan.route import Line
 
-_CLAIMS = "@request.auth.claims"
 _PSEUDO: dict[str, Callable[[ValueMatch], Condition]] = {
     "scheme": SchemeIs,
     "method": MethodIs,
@@ -99,7 +99,7 @@ def asks_for_claims(block: HTTPMatchRequest, report: Report) -> bool:
         block.at.field(field, key)
         for field in ("headers", "without_headers")
         for key in getattr(block, field)
-        if key.startswith(_CLAIMS)
+        if is_jwt_claim(key)
     ]
     for origin in asked:
         report.unsupported("matching claims of a JWT (the whole match block never matches)", origin)

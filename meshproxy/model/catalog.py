@@ -21,6 +21,7 @@ from meshproxy.model.kubernetes import Node as KubernetesNode
 from meshproxy.model.place import Home, Place
 from meshproxy.model.problem import DUPLICATE, Level, Problem
 from meshproxy.model.reader import read_message
+from meshproxy.model.request_authentication import RequestAuthentication
 from meshproxy.model.resource import Envelope, Metadata, Resource
 from meshproxy.model.service_entry import ServiceEntry, WorkloadEntry
 from meshproxy.model.sidecar import Sidecar
@@ -49,6 +50,7 @@ class Catalog:
     service_entries: tuple[ServiceEntry, ...] = ()
     workload_entries: tuple[WorkloadEntry, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
+    request_authentications: tuple[RequestAuthentication, ...] = ()
     services: tuple[Service, ...] = ()
     endpoint_slices: tuple[EndpointSlice, ...] = ()
     endpoints: tuple[Endpoints, ...] = ()
@@ -78,6 +80,7 @@ KINDS: Mapping[tuple[str, str], _Kind] = {
     (ISTIO, "ServiceEntry"): _Kind("service_entries", ServiceEntry),
     (ISTIO, "WorkloadEntry"): _Kind("workload_entries", WorkloadEntry),
     (ISTIO, "Sidecar"): _Kind("sidecars", Sidecar),
+    ("security.istio.io", "RequestAuthentication"): _Kind("request_authentications", RequestAuthentication),
     ("", "Service"): _Kind("services", Service),
     ("discovery.k8s.io", "EndpointSlice"): _Kind("endpoint_slices", EndpointSlice, from_spec=False),
     ("", "Endpoints"): _Kind("endpoints", Endpoints, from_spec=False),

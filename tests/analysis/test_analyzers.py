@@ -15,6 +15,7 @@ from meshproxy.model.problem import Problem
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
 _ISTIO = "VirtualService DestinationRule Gateway ServiceEntry WorkloadEntry Sidecar".split()
+_GROUPS = {"RequestAuthentication": "security.istio.io/v1"}
 _WITHOUT_SPEC = "Pod Secret Node Namespace".split()
 
 
@@ -24,7 +25,7 @@ def written(kind_and_name: str, value: dict[str, Any]) -> dict[str, Any]:
     namespace, _, name = full_name.rpartition("/")
     spec = {key: item for key, item in value.items() if key != "meta"}
     metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **value.get("meta", {})}
-    api_version = "networking.istio.io/v1" if kind in _ISTIO else "v1"
+    api_version = "networking.istio.io/v1" if kind in _ISTIO else _GROUPS.get(kind, "v1")
     rest = spec if kind in _WITHOUT_SPEC else {"spec": spec}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **rest}
 

@@ -102,6 +102,23 @@ def test_what_acts_or_asks_for_nothing_is_no_finding(text):
     assert built(REVIEWS, policy(text))[1] == ()
 
 
+@pytest.mark.parametrize(
+    ("api_version", "kind", "said"),
+    [
+        ("security.istio.io/v1", "AuthorizationPolicy", True),
+        ("security.istio.io/v1", "RequestAuthentication", True),
+        ("networking.istio.io/v1alpha3", "EnvoyFilter", True),
+        ("telemetry.istio.io/v1", "Telemetry", True),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute", True),
+        ("apps/v1", "Deployment", False),
+        ("v1", "ConfigMap", False),
+    ],
+)
+def test_an_object_that_would_change_the_mesh_and_does_not_act_is_a_finding(api_version: str, kind: str, said: bool):
+    _, problems = built(f"\napiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {{}}\n")
+    assert [(each.code, kind in each.message) for each in problems] == [("MPX0001", True)] * said
+
+
 def test_a_source_subnet_is_a_finding():
     text = f"""
 {API}
