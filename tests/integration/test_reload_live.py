@@ -171,7 +171,9 @@ def test_a_broken_configuration_leaves_the_last_good_one_serving(broken: str) ->
         assert status["generation"] == 1
         places = [(problem["file"], problem["line"] > 0, problem["level"]) for problem in status["problems"]]
         assert (str(proxy.config / "broken.yaml"), True, "error") in places
-        assert any(line.startswith(f"{proxy.config}/broken.yaml:") for line in proxy.process.lines)
+        place = f"{proxy.config}/broken.yaml:"
+        # the admin can answer before the log's line has come through its pipe
+        eventually(lambda: any(line.startswith(place) for line in proxy.process.lines), "the log says where")
         metrics = fetch(proxy.admin, "admin", "/stats/prometheus").body.decode()
         assert re.search(r'^meshproxy_config_reloads_total\{result="refused"\} [1-9]', metrics, re.MULTILINE)
         assert "meshproxy_config_last_reload_successful 0" in metrics
