@@ -12,8 +12,7 @@ from meshproxy.plan.route import Destination, Route
 from meshproxy.proxy import heads, local
 from meshproxy.proxy.attempt import Attempting
 from meshproxy.proxy.reply import Reply
-from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
-from meshproxy.wire.http1_server import response_head
+from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk, response_head
 
 _JOIN_BELOW = 16 * 1024
 """Up to this size head and body are joined for one write; above, copying costs more than a second buffer."""
@@ -41,7 +40,7 @@ class Answering(Attempting):
         )
         self.details = "via_upstream"
         small = response.complete and 0 < response.content_length <= _JOIN_BELOW
-        if small and (self._plain or self._is_nearly_plain()):
+        if small and self._is_nearly_plain():
             self._send_whole(response)
         else:
             self._send_response(response)

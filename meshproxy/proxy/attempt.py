@@ -30,12 +30,10 @@ from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.dial import Pending
 from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.upstream.opening import Purpose
-from meshproxy.wire.http1_client import request_head
-from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
+from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk, request_head
 
 _JUST_NOW = 0.1
 """Seconds in which an upstream that closes a kept connection would be seen by the loop anyhow."""
-_FIRST_ATTEMPT = b"x-envoy-attempt-count: 1\r\n"
 Outcome = Response | ProxyError
 """What one attempt came to."""
 
@@ -133,7 +131,7 @@ class Attempting(Mirroring):
         endpoint = self._picked = self.endpoint = self._cluster.pick()
         if not endpoint.idle or request.upgrade is not None:
             return False  # an upgrade has a connection of its own
-        connection = endpoint.take() if request.plain else self._kept(endpoint)
+        connection = self._kept(endpoint)
         if connection is None:
             return False
         self.attempts = 1
@@ -235,8 +233,7 @@ class Attempting(Mirroring):
         return connection
 
     def _purpose(self) -> Purpose | None:
-        host = self.request.host if self._plain else self._host
-        return self._cluster.purpose(host, self.client)
+        return self._cluster.purpose(self._host, self.client)
 
     async def _connect(self, endpoint: LiveEndpoint) -> UpstreamConnection:
         opened = self._context.upstream_opened
@@ -276,16 +273,6 @@ class Attempting(Mirroring):
         self.connection = connection
         self._service_began = clock.monotonic()
         connection.begin(self, request.method, request.upgrade)
-        if self._plain:
-            tail = _FIRST_ATTEMPT if self.attempts == 1 else b"x-envoy-attempt-count: %d\r\n" % self.attempts
-            target = request.path if request.query is None else request.target
-            head = request_head(request.method, target, request.host, self.upstream_fields, tail)
-            outbox = self._context.outbox
-            if outbox.pending:
-                outbox.pending.append((connection.transport, head))
-            else:
-                outbox.write(connection.transport, head)
-            return
         if self._replay:
             request.body = self._replay + request.body
             self.bytes_received -= sum(map(len, self._replay))

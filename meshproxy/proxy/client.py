@@ -1,4 +1,5 @@
-"""What an exchange knows of the connection it answers on. The one implementation is `downstream.Downstream`."""
+"""What an exchange knows of the connection it answers on, and that connection of it. The one implementation of `Client`
+is `downstream.Downstream`."""
 
 from __future__ import annotations
 
@@ -6,7 +7,29 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from meshproxy.base.errors import ProxyError
 from meshproxy.base.headers import Fields
+from meshproxy.base.message import Request
+from meshproxy.base.plain import PlainRequest
+
+
+class InHand(Protocol):
+    """A request that is being answered."""
+
+    @property
+    def request(self) -> Request: ...
+
+    def on_client_lost(self) -> None: ...
+
+    def on_client_blocked(self, blocked: bool) -> None: ...
+
+    def on_request_data(self) -> None:
+        """More of its body is there, or its end."""
+
+    def on_request_broken(self, error: ProxyError) -> None: ...
+
+    def on_idle(self) -> None:
+        """Nothing has moved for too long."""
 
 
 class Client(Protocol):
@@ -15,7 +38,11 @@ class Client(Protocol):
     transport: asyncio.Transport
     server_name: str  # asked for by SNI; empty without TLS
     blocked: bool  # its write buffer is over the high-water mark
-    server: tuple[bytes, bytes]  # the field by which this listener names itself
+    closing: bool  # it takes no further request, and perhaps not even an answer
+    server: tuple[bytes, bytes]  # the field by which this listener names itself, and its line
+    server_line: bytes
+    tail: bytes  # what is added to the head of every plain request, once `begin_tail` has made it
+    draws_id: bool  # whatever it calls its request, it gets an id of ours
     forwarded: Callable[..., Fields]  # (request, client) → the fields this listener sends on
 
     @property
@@ -36,4 +63,11 @@ class Client(Protocol):
 
     def take_held(self) -> list[bytes]: ...
 
+    def begin_tail(self, request: PlainRequest) -> bytes: ...
+
+    def replace(self, exchange: InHand) -> None:
+        """This one answers from now on."""
+
     def exchange_done(self, *, keep: bool) -> None: ...
+
+    def plain_done(self) -> None: ...

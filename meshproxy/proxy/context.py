@@ -57,6 +57,7 @@ class Context:
 
     __slots__ = (
         "access_log",
+        "as_usual",
         "date",
         "draining",
         "explain",
@@ -93,3 +94,8 @@ class Context:
         self.date = http_date()  # renewed by the sweep
         self.draining = False
         self.explain: Explain | None = None
+        self.as_usual = True
+
+    def reconsider(self) -> None:
+        """After a change of the two: whether answers go down as they are."""
+        self.as_usual = not self.draining and self.explain is None

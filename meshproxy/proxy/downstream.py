@@ -13,14 +13,18 @@ from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import Request
+from meshproxy.base.plain import PlainRequest
+from meshproxy.proxy.client import InHand
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.exchange import Exchange
-from meshproxy.proxy.forwarding import gateway_fields, sidecar_fields
+from meshproxy.proxy.forwarding import gateway_fields, plain_tail, sidecar_fields
 from meshproxy.proxy.owner import Owner
+from meshproxy.proxy.plain import PlainExchange
 from meshproxy.upstream.connection import HIGH_WATER, LOW_WATER
 from meshproxy.wire.http1_server import RequestReader
 
 _SIDECAR, _GATEWAY = (b"server", b"envoy"), (b"server", b"istio-envoy")
+_SIDECAR_LINE, _GATEWAY_LINE = b"server: envoy", b"server: istio-envoy"
 
 
 class Downstream(asyncio.Protocol):
@@ -35,11 +39,14 @@ class Downstream(asyncio.Protocol):
         self._listener = listener
         self.server = _GATEWAY if is_gateway else _SIDECAR
         self.forwarded: Callable[..., Fields] = gateway_fields if is_gateway else sidecar_fields
+        self.server_line = _GATEWAY_LINE if is_gateway else _SIDECAR_LINE
+        self.draws_id = is_gateway
+        self.tail = b""
         self._reader = RequestReader()
-        self._exchange: Exchange | None = None
+        self._exchange: InHand | None = None
         self._starting = False  # inside `Exchange.start`
         self._paused = False
-        self._closing = False
+        self.closing = False
         self._receiving = False  # the request in hand is not whole yet
         self._discarding: Request | None = None  # answered, but its body still comes
         self._discarded = 0  # so many bytes of it
@@ -59,10 +66,15 @@ class Downstream(asyncio.Protocol):
         self._proxy.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        if self.closing:
             return  # what comes now is read so that the client is not reset under its answer
         self.idle_since = self._proxy.now
         reader = self._reader
+        if self._exchange is None and reader.fresh and not (reader.requests or self.blocked):
+            plain = reader.read_plain(data)
+            if plain is not None:
+                self._begin(plain)
+                return
         reader.feed(data)
         if self._receiving:
             self._receive()
@@ -74,12 +86,12 @@ class Downstream(asyncio.Protocol):
         """A client that has closed its half after a whole request may still get an answer that comes soon; whether it
         is gone altogether cannot be told."""
         exchange = self._exchange
-        self._closing = True
+        self.closing = True
         self._eof_at = clock.monotonic()
         return exchange is not None and exchange.request.complete
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._closing = True
+        self.closing = True
         self._reader.close()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -105,7 +117,7 @@ class Downstream(asyncio.Protocol):
         """Goes on to the next request, if the one before is done and its client takes what it gets."""
         reader = self._reader
         requests = reader.requests
-        while requests and self._exchange is None and not (self._closing or self._discarding or self.blocked):
+        while requests and self._exchange is None and not (self.closing or self._discarding or self.blocked):
             request = requests.popleft()
             self._head_since = None
             self._receiving = not request.complete
@@ -116,6 +128,30 @@ class Downstream(asyncio.Protocol):
         if requests or self._paused or reader.error is not None:
             self._hold_back()
 
+    def _begin(self, request: PlainRequest) -> None:
+        """Mostly this is all there is to it."""
+        self._head_since = None
+        exchange = self._exchange = PlainExchange(self._context, self, request, self._listener)
+        try:
+            exchange.start()
+        except Exception:
+            exchange.fail_internally()
+
+    def replace(self, exchange: InHand) -> None:
+        self._exchange = exchange
+
+    def begin_tail(self, request: PlainRequest) -> bytes:
+        self.tail = plain_tail(self.forwarded(request, self)[len(request.fields) :])
+        return self.tail
+
+    def plain_done(self) -> None:
+        """A plain exchange is over; whatever came meanwhile is next."""
+        self._exchange = None
+        self.idle_since = self._proxy.now
+        reader = self._reader
+        if reader.requests or self._paused or reader.error is not None:
+            self._advance()
+
     def _hold_back(self) -> None:
         """What waits its turn waits unread; a fault of the client has its turn when all before it are answered."""
         reader = self._reader
@@ -124,7 +160,7 @@ class Downstream(asyncio.Protocol):
                 self._receive()
             elif reader.requests:
                 self.pause_reading()
-        elif self._closing:
+        elif self.closing:
             return
         elif reader.requests:
             self.pause_reading()  # the client is blocked
@@ -158,12 +194,12 @@ class Downstream(asyncio.Protocol):
         elif (
             request.complete or self._reader.error is not None or self._discarded > self._context.options.discard_limit
         ):
-            self._closing = True
+            self.closing = True
             self.transport.close()
 
     def exchange_done(self, *, keep: bool) -> None:
         exchange, self._exchange = self._exchange, None
-        if exchange is None or self._tunnelled or not keep or self._closing or self._context.draining:
+        if exchange is None or self._tunnelled or not keep or self.closing or self._context.draining:
             self._finish(exchange)
             return
         request = exchange.request
@@ -176,7 +212,7 @@ class Downstream(asyncio.Protocol):
         if not self._starting and (self._reader.requests or self._paused or self._reader.error is not None):
             self._advance()
 
-    def _finish(self, exchange: Exchange | None) -> None:
+    def _finish(self, exchange: InHand | None) -> None:
         """No further request on this connection."""
         if self._tunnelled:
             self._proxy.closed(self)
@@ -186,7 +222,7 @@ class Downstream(asyncio.Protocol):
     def _close_gently(self, request: Request) -> None:
         """Closes when what is written has gone out. A client that may still send is not reset under its answer: its
         bytes are read and dropped until it closes, or the sweep does."""
-        self._closing = True
+        self.closing = True
         self._context.outbox.flush()
         if (request.complete and self._reader.error is None) or not self.transport.can_write_eof():
             self.transport.close()
@@ -199,8 +235,8 @@ class Downstream(asyncio.Protocol):
         request = Request(b"", b"", None, b"", [])
         request.keep_alive = False
         request.complete = True
-        self._exchange = Exchange(self._context, self, request, self._listener)
-        self._exchange.refuse(error)
+        exchange = self._exchange = Exchange(self._context, self, request, self._listener)
+        exchange.refuse(error)
 
     # ---- for the exchange
 
@@ -245,7 +281,7 @@ class Downstream(asyncio.Protocol):
     def start_drain(self) -> None:
         """No further request: an idle connection closes now, a busy one after its answer."""
         if self._exchange is None and not self._reader.mid_head and self._discarding is None:
-            self._closing = True
+            self.closing = True
             self.transport.close()
 
     def sweep(self, now: float) -> None:
@@ -259,7 +295,7 @@ class Downstream(asyncio.Protocol):
                 self._exchange.on_client_lost()
             elif still > options.stream_idle_timeout:
                 self._exchange.on_idle()
-        elif self._closing or self._discarding is not None:
+        elif self.closing or self._discarding is not None:
             if still > options.header_timeout:
                 self.transport.abort()
         elif self._head_since is not None:

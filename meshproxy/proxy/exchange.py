@@ -23,9 +23,13 @@ from meshproxy.plan.route import Destination, Forward, Route
 from meshproxy.proxy import forwarding, local, retries
 from meshproxy.proxy.answer import Answering
 from meshproxy.proxy.attempt import Outcome
+from meshproxy.proxy.context import Live
 from meshproxy.proxy.record import BODY, HEAD, NOTHING, TUNNEL
 from meshproxy.proxy.reply import Reply, reply_to
 from meshproxy.proxy.tunnel import Tunnel
+from meshproxy.upstream.cluster import LiveCluster
+from meshproxy.upstream.connection import UpstreamConnection
+from meshproxy.upstream.endpoint import LiveEndpoint
 
 _log = logging.getLogger(__name__)
 
@@ -37,25 +41,56 @@ class Exchange(Answering):
 
     # ---- the course of a request
 
-    def start(self) -> None:
-        """Finds the route and sends the request on. What has to wait, or asks for more, goes on as a coroutine."""
+    def start(self, route: Route | None = None) -> None:
+        """Finds the route, if it is not known, and sends the request on. What has to wait, or asks for more, goes on
+        as a coroutine."""
         try:
-            route = self.route = self._find_route()
+            route = self.route = route or self._find_route()
             if not route.plain:
                 self._drive(self._guarded(self._answer(route)))
-                return
-            self._choose(route)
-            if not self._sent_on_kept():
+            else:
+                self.forward(route, route.only or drawn(route))
+        except ProxyError as error:
+            self._fail(error)
+        except Exception:
+            self.fail_internally()
+
+    def forward(self, route: Route, destination: Destination) -> None:
+        """By a plain route. If an endpoint was picked already, there is no connection kept for it."""
+        self.route = route
+        try:
+            self._choose(route, destination)
+            if self._picked is not None or not self._sent_on_kept():
                 self._drive(self._guarded(self._deliver(None)))
         except ProxyError as error:
             self._fail(error)
         except Exception:
-            self._fail_internally()
+            self.fail_internally()
+
+    def began(self, live: Live, at: float) -> None:
+        """What is true of it since before it was made."""
+        self._live = live
+        self._start = at
+
+    def picked(self, cluster: LiveCluster, endpoint: LiveEndpoint) -> None:
+        self._cluster = cluster
+        self._picked = self.endpoint = endpoint
+
+    def sent(self, route: Route, destination: Destination, connection: UpstreamConnection, request_id: bytes) -> None:
+        """The request went out on this connection, by a plain route."""
+        self.route = route
+        self._choose(route, destination)
+        self.upstream_fields = forwarding.with_id(self.upstream_fields, request_id)
+        self.connection = connection
+        connection.user = self
+        self.attempts = 1
+        self._service_began = self._start
+        self._waits = HEAD
 
     def _find_route(self) -> Route:
         request, listener = self.request, self._live.listeners.get(self._listener)
         if listener is not None and request.path != b"*":
-            if request.managed and not request.plain and not listener.is_gateway:
+            if not request.plain and request.managed and not listener.is_gateway:
                 request.scheme = scheme_of(request)
             host = listener.virtual_hosts.find(request.host)
             route = host.routes.find(request) if host is not None else None
@@ -63,19 +98,16 @@ class Exchange(Answering):
                 return route
         raise ProxyError(Kind.NO_ROUTE, Side.LOCAL, "no route")
 
-    def _choose(self, route: Route, destination: Destination | None = None) -> None:
-        """The destination and its cluster; the request as it will go there."""
+    def _choose(self, route: Route, destination: Destination) -> None:
+        """The destination's cluster; the request as it will go there."""
         request, client = self.request, self.client
-        name = (destination or route.only or _drawn(route)).cluster
+        name = destination.cluster
         cluster = self._live.clusters.get(name) or self._live.cluster(name, *forwarding.asked(request))
         if cluster is None:
             raise ProxyError(Kind.NO_CLUSTER, Side.LOCAL, f"no cluster {name}")
         self._cluster = cluster
         self.upstream_cluster = name
         self.upstream_fields = client.forwarded(request, client)
-        if route.plain and request.plain:
-            self._plain = True
-            return
         self._target, self._host = request.target, request.host
         if request.content_length and (
             request.method in IDEMPOTENT or (route.retry is not None and route.retry.replays)
@@ -137,7 +169,7 @@ class Exchange(Answering):
         except ProxyError as error:
             self._fail(error)
         except Exception:
-            self._fail_internally()
+            self.fail_internally()
 
     def _abandon(self, error: ProxyError) -> None:
         """Whatever it waits for, it is over."""
@@ -232,7 +264,7 @@ class Exchange(Answering):
         self._reply(reply, operations=operations)
         self._end()
 
-    def _fail_internally(self) -> None:
+    def fail_internally(self) -> None:
         """A fault of ours costs this request only."""
         _log.exception("internal error while answering %r %r", self.request.method, self.request.target)
         self._fail(ProxyError(Kind.INTERNAL, Side.LOCAL, "internal error"))
@@ -274,7 +306,7 @@ class Exchange(Answering):
         if picked is not None:
             self._picked = None
             self._cluster.done(picked, None)
-        if not self._plain and self._copies is not None:
+        if self._copies is not None:
             self._copies.close()
         context.metrics.observe(self, route.service if route is not None else "")
         if context.access_log is not None:
@@ -282,6 +314,7 @@ class Exchange(Answering):
         self.client.exchange_done(keep=self.keep)
 
 
-def _drawn(route: Route) -> Destination:
+def drawn(route: Route) -> Destination:
+    """One of several, by weight."""
     assert isinstance(route.action, Forward)
     return route.action.choose(clock.draw())

@@ -28,8 +28,6 @@ def sidecar_fields(request: Request, client: Client) -> Fields:
     managed = request.managed
     if not managed:
         return [*request.fields, _PLAIN_HTTP, (b"x-request-id", clock.request_id())]
-    if request.plain:  # there is no other than an x-request-id
-        return [*request.fields, _PLAIN_HTTP, (b"x-request-id", managed[b"x-request-id"][0] or clock.request_id())]
     fields = request.fields + [(name, value) for name in _KEPT for value in managed.get(name, ())]
     said = managed.get(b"x-forwarded-proto")
     fields.append((b"x-forwarded-proto", b",".join(said)) if said and said[0] else _PLAIN_HTTP)
@@ -48,6 +46,17 @@ def gateway_fields(request: Request, client: Client) -> Fields:
         (b"x-envoy-external-address", address),
         (b"x-request-id", clock.request_id()),
     ]
+
+
+def with_id(fields: Fields, request_id: bytes) -> Fields:
+    """With that x-request-id, if it is one, in place of another."""
+    return [(name, request_id or value) if name == b"x-request-id" else (name, value) for name, value in fields]
+
+
+def plain_tail(fields: Fields) -> bytes:
+    """The lines behind the head of a plain request: of what is added to it, all but the x-request-id."""
+    lines = [b"%b: %b\r\n" % pair for pair in fields if pair[0] != b"x-request-id"]
+    return b"".join((*lines, b"x-envoy-attempt-count: 1\r\n"))
 
 
 def request_tail(request: Request, attempt: int, timeout: float | None) -> bytes:

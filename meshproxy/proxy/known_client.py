@@ -13,16 +13,6 @@ from meshproxy.wire.client_certificate import forwarded
 from meshproxy.wire.http1_server import RequestReader
 
 
-class SecureRequestReader(RequestReader):
-    """Requests that came by TLS."""
-
-    def on_headers_complete(self) -> None:
-        before = len(self.requests)
-        super().on_headers_complete()
-        if len(self.requests) > before:
-            self.requests[-1].scheme = b"https"
-
-
 class KnownClient(Downstream):
     """`server_name` is what the client asked for by SNI."""
 
@@ -30,7 +20,7 @@ class KnownClient(Downstream):
         super().__init__(proxy, context, listener, is_gateway=is_gateway)
         self.server_name = known.server_name
         if known.secure:
-            self._reader = SecureRequestReader()
+            self._reader = RequestReader(b"https")
         if known.addresses is not None:
             self._addresses = known.addresses
 

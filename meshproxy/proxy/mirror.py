@@ -22,8 +22,7 @@ from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.dial import Pending
 from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.upstream.opening import Purpose
-from meshproxy.wire.http1_client import request_head
-from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk
+from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk, request_head
 
 _MOST = 1024
 """Copies under way in this worker."""

@@ -96,6 +96,7 @@ class Proxy:
     def explain(self, explain: Explain | None) -> None:
         """From the next response on its head passes through `explain`; None costs nothing."""
         self._context.explain = explain
+        self._context.reconsider()
 
     def watch(self, watched: Callable[[Metrics], Metrics]) -> None:
         """Puts `watched` before what is told of every request that ends."""
@@ -104,6 +105,7 @@ class Proxy:
     def start_drain(self) -> None:
         """Answers carry `Connection: close` from now on; idle connections are closed."""
         self._context.draining = True
+        self._context.reconsider()
         self._context.outbox.flush()
         for connection in tuple(self._connections):
             connection.start_drain()

@@ -19,7 +19,56 @@ from meshproxy.upstream.endpoint import LiveEndpoint
 NOTHING, CONNECTION, HEAD, BODY, ALARM, TUNNEL = range(6)
 
 
-class ExchangeRecord:
+class Views:
+    """What is worked out of the rest, when a log asks."""
+
+    __slots__ = ()
+
+    request: Request
+    route: Route | None
+    endpoint: LiveEndpoint | None
+    client: Client
+    duration: float
+    _listener: str
+
+    @property
+    def listener_name(self) -> str:
+        return self._listener
+
+    @property
+    def started(self) -> float:
+        return clock.wall() - self.duration
+
+    @property
+    def authority(self) -> bytes:
+        return self.request.host
+
+    @property
+    def target(self) -> bytes:
+        return self.request.target
+
+    @property
+    def upstream_host(self) -> str:
+        return self.endpoint.name if self.endpoint is not None else ""
+
+    @property
+    def requested_server_name(self) -> str:
+        return self.client.server_name
+
+    @property
+    def downstream_local_address(self) -> str:
+        return self.client.local_address
+
+    @property
+    def downstream_remote_address(self) -> str:
+        return self.client.remote_address
+
+    @property
+    def route_name(self) -> str:
+        return self.route.name if self.route is not None else ""
+
+
+class ExchangeRecord(Views):
     """See `telemetry.record.Record` for the meaning of each.
 
     What a plain request reads is set for each request, in `__init__`; the rest are defaults of the class, which CPython
@@ -57,16 +106,7 @@ class ExchangeRecord:
         self._coroutine: Coroutine[Any, None, None] | None = None
         self._picked: LiveEndpoint | None = None  # counted as active, not yet reported as done
         self._alarmed = False  # whether any alarm was ever set
-        self._plain = False  # neither the request nor its route asks for anything special
         self._start = clock.monotonic()
-
-    @property
-    def listener_name(self) -> str:
-        return self._listener
-
-    @property
-    def started(self) -> float:
-        return clock.wall() - self.duration
 
     @property
     def authority(self) -> bytes:
@@ -75,26 +115,6 @@ class ExchangeRecord:
     @property
     def target(self) -> bytes:
         return self._target or self.request.target
-
-    @property
-    def upstream_host(self) -> str:
-        return self.endpoint.name if self.endpoint is not None else ""
-
-    @property
-    def requested_server_name(self) -> str:
-        return self.client.server_name
-
-    @property
-    def downstream_local_address(self) -> str:
-        return self.client.local_address
-
-    @property
-    def downstream_remote_address(self) -> str:
-        return self.client.remote_address
-
-    @property
-    def route_name(self) -> str:
-        return self.route.name if self.route is not None else ""
 
     def flag(self, flag: str) -> None:
         """Notes one more response flag, in the order they come."""

@@ -15,23 +15,49 @@ from meshproxy.base.message import Request
 class Record(Protocol):
     """Times in seconds; sizes are of bodies, in bytes; addresses `ip:port`; absent text is empty."""
 
-    request: Request
     status: int  # 0: no answer was begun
     flags: str  # Envoy's short codes, joined with a comma; empty for none
-    details: str  # Envoy's response code details: via_upstream, route_not_found, …
-    termination_details: str
-    transport_failure: str  # why connecting upstream failed
     duration: float
-    upstream_service_time: float | None  # from the request being sent to the response's head
-    bytes_received: int
     bytes_sent: int
-    response_fields: Fields  # as sent to the client, without framing
-    response_trailers: Fields
-    upstream_fields: Fields  # as sent to the upstream; empty where nothing was
-    original_path: bytes | None  # path and query before a rewrite
-    upstream_cluster: str
-    upstream_local_address: str
-    attempts: int
+
+    @property
+    def request(self) -> Request: ...
+
+    @property
+    def details(self) -> str: ...  # Envoy's response code details: via_upstream, route_not_found, …
+
+    @property
+    def termination_details(self) -> str: ...
+
+    @property
+    def transport_failure(self) -> str: ...  # why connecting upstream failed
+
+    @property
+    def upstream_service_time(self) -> float | None: ...  # from the request being sent to the response's head
+
+    @property
+    def bytes_received(self) -> int: ...
+
+    @property
+    def response_fields(self) -> Fields: ...  # as sent to the client, without framing
+
+    @property
+    def response_trailers(self) -> Fields: ...
+
+    @property
+    def upstream_fields(self) -> Fields: ...  # as sent to the upstream; empty where nothing was
+
+    @property
+    def original_path(self) -> bytes | None: ...  # path and query before a rewrite
+
+    @property
+    def upstream_cluster(self) -> str: ...
+
+    @property
+    def upstream_local_address(self) -> str: ...
+
+    @property
+    def attempts(self) -> int: ...
 
     @property
     def listener_name(self) -> str: ...  # empty for what is no request

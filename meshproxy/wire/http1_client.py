@@ -11,36 +11,29 @@ from typing import Any
 import httptools
 
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import MANAGED_RESPONSE, WATCHED_RESPONSE, Fields
+from meshproxy.base.headers import WATCHED_RESPONSE, Fields
 from meshproxy.base.message import CHUNKED, Response
 from meshproxy.wire.http1_framing import (
-    CONNECTION,
     DATE,
-    FRAMING,
     LENGTH,
     MAX_FIELDS,
     MAX_HEAD,
-    OURS,
     PLAIN_CONNECTION,
     RAW_THRESHOLD,
+    RESPONSE_NAMES,
     SPECIAL,
     ChunkLines,
-    FieldNames,
     by_name,
     check_trailers,
     is_chunked,
     nominated,
     size_of,
 )
+from meshproxy.wire.http1_plain import read_response
+from meshproxy.wire.http1_shape import NO_RESPONSE
 
-_NAMES = FieldNames(
-    dict.fromkeys(FRAMING | WATCHED_RESPONSE, SPECIAL)
-    | dict.fromkeys(MANAGED_RESPONSE, OURS)
-    | {b"content-length": LENGTH, b"date": DATE, b"connection": CONNECTION}
-)
-
-
-_join_pair = b": ".join
+_SMALL = 16 * 1024
+"""A read of more than this is for the parser at once: the short way would copy the body twice."""
 
 
 def _fault(cause: str) -> ProxyError:
@@ -58,6 +51,7 @@ class ResponseReader:
         self.response: Response | None = None
         self.informational: list[Response] = []
         self.reusable = True
+        self._shape = NO_RESPONSE
         self.tunnel: list[bytes] = []
         self._expecting = False
         self._head_only = False
@@ -104,6 +98,8 @@ class ResponseReader:
         before = -1  # no head yet
         if self.response is None:
             if not self._size:
+                if not self._head_only and len(data) <= _SMALL and self._read_plain(data):
+                    return
                 self._is_1_1 = data.startswith(b"HTTP/1.1 ")
             self._size += len(data)
         else:
@@ -123,6 +119,16 @@ class ResponseReader:
             self._watch(data, before)
         elif data.endswith(b"\n") and self._has_blank_lines_behind(data):
             self.reusable = False
+
+    def _read_plain(self, data: bytes) -> bool:
+        response = read_response(data, self._shape)
+        if response is None:
+            return False
+        self._shape = response.shape
+        self._size = len(data)
+        self._expecting = False
+        self.response = response
+        return True
 
     def _has_blank_lines_behind(self, data: bytes) -> bool:
         """The parser skips empty lines between messages; behind an answer they are bytes that nobody asked for."""
@@ -202,7 +208,7 @@ class ResponseReader:
         fields: Fields = []
         special: Fields = []
         found: list[bytes | None] = [None] * SPECIAL
-        names = _NAMES
+        names = RESPONSE_NAMES
         for pair in pairs:
             try:
                 kind = names[pair[0]]
@@ -313,22 +319,3 @@ class ResponseReader:
             check_trailers(response.trailers, Side.UPSTREAM)
         response.complete = True
         self._expecting = False
-
-
-def request_head(method: bytes, target: bytes, host: bytes, fields: Fields, tail: bytes) -> bytes:
-    """The bytes of a request head; Host comes first. `fields` are never none here; `tail`: ready-made lines,
-    each with its CRLF."""
-    lines = b"\r\n".join(map(_join_pair, fields))
-    parts = (
-        method,
-        b" ",
-        target,
-        b" HTTP/1.1\r\nHost: ",
-        host,
-        b"\r\n",
-        lines,
-        b"\r\n" if lines else b"",
-        tail,
-        b"\r\n",
-    )
-    return b"".join(parts)

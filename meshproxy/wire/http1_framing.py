@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import OWS, Fields, listed
+from meshproxy.base.headers import MANAGED_REQUEST, MANAGED_RESPONSE, OWS, WATCHED_RESPONSE, Fields, listed
 
 MAX_HEAD = 60 * 1024
 """Bytes of request line and fields together, as Envoy's default; the same for responses."""
@@ -36,6 +37,7 @@ PLAIN_CONNECTION = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
 
 HOST_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _join_pair = b": ".join
 
 
@@ -53,11 +55,35 @@ class FieldNames(dict[bytes, int]):
     def __init__(self, kinds: Mapping[bytes, int]) -> None:
         self._kinds = kinds
 
+    def kind(self, name: bytes) -> int:
+        """Where a look-up more does not matter."""
+        return self[name] if name in self else self.learn(name)
+
     def learn(self, name: bytes) -> int:
+        """What is no name decides something too: who reads lines, not fields, must not pass it on."""
+        if _TOKEN.fullmatch(name) is None:
+            return SPECIAL
         if len(self) >= self.BOUND:
             self.clear()
         kind = self[name] = self._kinds.get(name.lower(), ORDINARY)
         return kind
+
+
+REQUEST_NAMES = FieldNames(
+    dict.fromkeys(FRAMING | MANAGED_REQUEST | {b"expect"}, SPECIAL)
+    | {b"host": HOST, b"content-length": LENGTH, b"x-request-id": REQUEST_ID, b"connection": CONNECTION}
+)
+RESPONSE_NAMES = FieldNames(
+    dict.fromkeys(FRAMING | WATCHED_RESPONSE, SPECIAL)
+    | dict.fromkeys(MANAGED_RESPONSE, OURS)
+    | {b"content-length": LENGTH, b"date": DATE, b"connection": CONNECTION}
+)
+
+#: Envoy's words for a status, whatever the upstream's were (`common/http/codes.cc`).
+STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus} | {
+    413: b"HTTP/1.1 413 Payload Too Large",
+    418: b"HTTP/1.1 418 Unknown",
+}
 
 
 def by_name(pairs: Fields) -> dict[bytes, list[bytes]]:
@@ -169,3 +195,28 @@ _FORBIDDEN_TRAILERS = FRAMING | frozenset(
 def forwardable_trailers(trailers: Fields) -> Fields:
     """Those trailers that are passed on."""
     return [pair for pair in trailers if pair[0].lower() not in _FORBIDDEN_TRAILERS]
+
+
+def request_head(method: bytes, target: bytes, host: bytes, fields: Fields, tail: bytes) -> bytes:
+    """The bytes of a request head; Host comes first. `fields` are never none here; `tail`: ready-made lines,
+    each with its CRLF."""
+    lines = b"\r\n".join(map(_join_pair, fields))
+    parts = (
+        method,
+        b" ",
+        target,
+        b" HTTP/1.1\r\nHost: ",
+        host,
+        b"\r\n",
+        lines,
+        b"\r\n" if lines else b"",
+        tail,
+        b"\r\n",
+    )
+    return b"".join(parts)
+
+
+def response_head(status: int, fields: Fields, tail: bytes) -> bytes:
+    """The bytes of a response head. `tail`: ready-made lines, each with its CRLF."""
+    line = STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown" % status
+    return b"\r\n".join((line, *map(_join_pair, fields), tail)) + b"\r\n"

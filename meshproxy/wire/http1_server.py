@@ -10,7 +10,6 @@ A fault of the client raises nothing: it is kept in `error`, to be answered afte
 from __future__ import annotations
 
 from collections import deque
-from http import HTTPStatus
 from typing import Any
 
 import httptools
@@ -18,8 +17,8 @@ import httptools
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import BODILESS, MANAGED_REQUEST, OWS, Fields, listed
 from meshproxy.base.message import CHUNKED, Request
+from meshproxy.base.plain import PlainRequest
 from meshproxy.wire.http1_framing import (
-    FRAMING,
     HOST,
     HOST_LETTERS,
     LENGTH,
@@ -28,9 +27,8 @@ from meshproxy.wire.http1_framing import (
     PLAIN_CONNECTION,
     RAW_THRESHOLD,
     REQUEST_ID,
-    SPECIAL,
+    REQUEST_NAMES,
     ChunkLines,
-    FieldNames,
     by_name,
     check_names,
     check_request_head,
@@ -39,17 +37,14 @@ from meshproxy.wire.http1_framing import (
     nominated,
     size_of,
 )
+from meshproxy.wire.http1_plain import read_request
+from meshproxy.wire.http1_shape import NO_REQUEST
 from meshproxy.wire.other_protocols import METHOD, OtherProtocols
 from meshproxy.wire.target import PLAIN as PLAIN_TARGET
 from meshproxy.wire.target import split_target
 
-_NAMES = FieldNames(
-    dict.fromkeys(FRAMING | MANAGED_REQUEST | {b"expect"}, SPECIAL)
-    | {b"host": HOST, b"content-length": LENGTH, b"x-request-id": REQUEST_ID}
-)
 #: A head that puts a fresh parser into the state "reading a body of this framing".
 _PRIMER = b"POST / HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n"
-_join_pair = b": ".join
 
 
 def _fault(kind: Kind, cause: str) -> ProxyError:
@@ -61,9 +56,13 @@ class RequestReader:
 
     `held` are bytes behind a request that asks for an upgrade: they belong to the tunnel if the upstream answers 101
     (`take_held`), else they are HTTP again (`refuse_upgrade`). `finished`: no further request will be read.
+    `scheme` is that of all requests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, scheme: bytes = b"http") -> None:
+        self.scheme = scheme
+        self._shape = NO_REQUEST
+        self.fresh = True  # what comes next begins a message, and nothing is left to be done
         self.requests: deque[Request] = deque()
         self.error: ProxyError | None = None
         self.finished = False
@@ -89,12 +88,27 @@ class RequestReader:
     def close(self) -> None:
         """Breaks the cycle between this reader and its parser, so that no garbage collection is needed."""
         self.finished = True
+        self.fresh = False
         self._parser = None
 
     # ---- bytes in
 
+    def read_plain(self, data: bytes) -> PlainRequest | None:
+        """In place of `feed`, where the reader is `fresh`: the request that this is, if it asks for nothing special."""
+        request = read_request(data, self.scheme, self._shape)
+        if request is not None:
+            self._shape = request.shape
+        return request
+
     def feed(self, data: bytes) -> None:
         """Takes the next bytes of the client. Faults go to `error`."""
+        self._feed(data)
+        last = self._last
+        self.fresh = not (self.finished or self.mid_head or self._current or self._held is not None) and (
+            last is not None and last.keep_alive
+        )
+
+    def _feed(self, data: bytes) -> None:
         if self._raw:
             data = self._feed_raw(data)
             if not data:
@@ -286,7 +300,7 @@ class RequestReader:
         fields: Fields = []
         special: Fields = []
         host = length = request_id = None
-        names = _NAMES
+        names = REQUEST_NAMES
         for pair in pairs:
             try:
                 kind = names[pair[0]]
@@ -321,6 +335,7 @@ class RequestReader:
             check_names(host, authority)
             if authority is not None:
                 request.host = authority
+        request.scheme = self.scheme
         self._current = request
         self._messages += 1
         self.requests.append(request)
@@ -380,16 +395,3 @@ class RequestReader:
         self._last = request
         self._protocols.line = b""
         self._current = None
-
-
-#: Envoy's words for a status, whatever the upstream's were (`common/http/codes.cc`).
-_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus} | {
-    413: b"HTTP/1.1 413 Payload Too Large",
-    418: b"HTTP/1.1 418 Unknown",
-}
-
-
-def response_head(status: int, fields: Fields, tail: bytes) -> bytes:
-    """The bytes of a response head. `tail`: ready-made lines, each with its CRLF."""
-    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown" % status
-    return b"\r\n".join((line, *map(_join_pair, fields), tail)) + b"\r\n"

@@ -503,14 +503,26 @@ def test_a_fault_delays_and_then_forwards() -> None:
         assert world.observed[0].flags == "DI"
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "plan.table.VirtualHosts.find",
+        "proxy.exchange.Exchange._choose",
+        "upstream.cluster.LiveCluster.pick",
+        "upstream.endpoint.LiveEndpoint.take",
+        "upstream.connection.UpstreamConnection.begin",
+    ],
+)
 def test_an_error_of_ours_is_a_500_on_the_plain_course_too(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    part: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(exchange: object, route: object) -> None:
+    def broken(*_: object) -> None:
         raise ValueError("ours")
 
-    monkeypatch.setattr("meshproxy.proxy.exchange.Exchange._choose", broken)
     with World(snapshot()) as world:
+        if not part.endswith("_choose"):
+            kept(world)
+        monkeypatch.setattr(f"meshproxy.{part}", broken)
         world.client.send(get())
         assert statuses(world.client.taken()) == [500]
         assert "ours" in caplog.text

@@ -14,9 +14,10 @@ from typing import Any
 
 from meshproxy.base import clock
 from meshproxy.plan.snapshot import Snapshot
-from meshproxy.proxy import downstream, mirror
+from meshproxy.proxy import downstream, mirror, plain
 from meshproxy.proxy.exchange import Exchange
 from meshproxy.proxy.options import Options
+from meshproxy.proxy.plain import PlainExchange
 from meshproxy.proxy.proxy import Proxy
 from meshproxy.telemetry.stats import Stats
 from meshproxy.upstream.connection import HIGH_WATER, UpstreamConnection
@@ -216,7 +217,7 @@ class World:
         self.dials: list[Dialled] = []
         self.upstreams: list[Pipe] = []
         self.clients: list[Pipe] = []
-        self.exchanges: list[Exchange] = []
+        self.exchanges: list[Exchange | PlainExchange] = []
         self.observed: list[Any] = []
         self._errors: list[BaseException] = []
         self._snapshot = snapshot
@@ -224,10 +225,11 @@ class World:
         self._draw = 0.0
 
     def __enter__(self) -> World:
-        self._saved = (clock.monotonic, clock.draw, downstream.Exchange)
+        self._saved = (clock.monotonic, clock.draw, downstream.Exchange, plain.Exchange, downstream.PlainExchange)
         clock.monotonic = lambda: self.now  # type: ignore[assignment]
         clock.draw = lambda: self._draw
-        downstream.Exchange = self._exchange  # type: ignore[assignment,misc]
+        downstream.Exchange = plain.Exchange = self._exchange  # type: ignore[assignment,misc]
+        downstream.PlainExchange = self._plain_exchange  # type: ignore[assignment,misc]
         self.loop.set_exception_handler(self._on_error)
         self.stats = Stats.create(1)
         self.proxy = Proxy(loop=self.loop, stats=self.stats, options=self._options)
@@ -241,7 +243,7 @@ class World:
             if kind is None:
                 self.finish()
         finally:
-            clock.monotonic, clock.draw, downstream.Exchange = self._saved  # type: ignore[misc]
+            clock.monotonic, clock.draw, downstream.Exchange, plain.Exchange, downstream.PlainExchange = self._saved  # type: ignore[misc]
             self.proxy.abort()
             with suppress(BaseException):
                 self.settle()
@@ -281,7 +283,7 @@ class World:
 
     def check(self) -> None:
         """What holds at any time: as many requests are counted as active as there are attempts under way."""
-        picked = [each for each in self.exchanges if each._picked is not None]
+        picked = [each for each in self.exchanges if _has_picked(each)]
         assert sum(endpoint.active for endpoint in self.endpoints) == len(picked) + len(mirror._under_way)
 
     def finish(self) -> None:
@@ -300,8 +302,10 @@ class World:
         assert [id(each) for each in self.observed] == sorted({id(each) for each in self.observed}, key=self._position)
         assert {id(each) for each in self.observed} == {id(each) for each in self.exchanges}
         for each in self.exchanges:
-            assert each._coroutine is None, "a coroutine is left suspended"
-            assert each.connection is None
+            assert not _has_picked(each)
+            if isinstance(each, Exchange):
+                assert each._coroutine is None, "a coroutine is left suspended"
+                assert each.connection is None
         idle = {id(connection.transport) for connection in self._idle()}
         assert {id(pipe) for pipe in self.upstreams if not pipe.closing} == idle
         for cluster in self.proxy.clusters.by_name.values():
@@ -332,12 +336,25 @@ class World:
         return any(handle.when() <= self.now for handle in timers)
 
     def _exchange(self, *args: Any) -> Exchange:
+        """A whole exchange; if it takes over from a plain one, in its place."""
         exchange = Exchange(*args)
+        self.exchanges = [each for each in self.exchanges if each.request is not exchange.request] + [exchange]
+        return exchange
+
+    def _plain_exchange(self, *args: Any) -> PlainExchange:
+        exchange = PlainExchange(*args)
         self.exchanges.append(exchange)
         return exchange
 
     def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._errors.append(context.get("exception") or AssertionError(context["message"]))
+
+
+def _has_picked(exchange: Exchange | PlainExchange) -> bool:
+    """Whether an endpoint counts it as active."""
+    if isinstance(exchange, Exchange):
+        return exchange._picked is not None
+    return hasattr(exchange, "connection") and exchange.connection.user is exchange
 
 
 class _Watched:

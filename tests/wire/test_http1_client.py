@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.message import CHUNKED, Response
-from meshproxy.wire.http1_client import ResponseReader, request_head
+from meshproxy.wire.http1_client import ResponseReader
+from meshproxy.wire.http1_framing import request_head
 from meshproxy.wire.http1_server import RequestReader
 
 

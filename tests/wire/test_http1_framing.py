@@ -10,7 +10,8 @@ from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.message import CHUNKED
 from meshproxy.wire import http1_framing as framing
 from meshproxy.wire.http1_client import ResponseReader
-from meshproxy.wire.http1_server import RequestReader, response_head
+from meshproxy.wire.http1_framing import response_head
+from meshproxy.wire.http1_server import RequestReader
 
 DATA = st.lists(st.binary(max_size=30), max_size=6)
 TRAILERS = st.lists(st.tuples(st.sampled_from([b"x-a", b"X-B"]), st.sampled_from([b"1", b"two words"])), max_size=3)

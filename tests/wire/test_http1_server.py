@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from meshproxy.base.errors import Kind
 from meshproxy.base.message import CHUNKED, Request
-from meshproxy.wire.http1_server import RequestReader, response_head
+from meshproxy.wire.http1_framing import response_head
+from meshproxy.wire.http1_server import RequestReader
 
 Seen = tuple[bytes, bytes, bytes, tuple[tuple[bytes, bytes], ...], bool]
 

@@ -1,0 +1,231 @@
+"""The usual request: a plain head, a route that asks nothing but to forward, a connection that is kept, an answer that
+comes whole. It goes straight through, from one side's callback to the other's, and writes each head once.
+
+At the first thing that is not as usual the exchange as a whole (`exchange.Exchange`) takes over, in the state that has
+been reached: `_whole`. What is decided, counted and logged is the same either way.
+"""
+
+from __future__ import annotations
+
+from meshproxy.base import clock
+from meshproxy.base.errors import ProxyError
+from meshproxy.base.headers import Fields
+from meshproxy.base.plain import PlainRequest, PlainResponse
+from meshproxy.plan.route import Destination, Route
+from meshproxy.proxy import forwarding
+from meshproxy.proxy.client import Client
+from meshproxy.proxy.context import Context
+from meshproxy.proxy.exchange import Exchange, drawn
+from meshproxy.proxy.record import Views
+from meshproxy.proxy.retries import after_response
+from meshproxy.upstream.cluster import LiveCluster
+from meshproxy.upstream.connection import UpstreamConnection
+from meshproxy.upstream.endpoint import LiveEndpoint
+
+_SHORT = 64
+_SERVICE_TIMES = [b"x-envoy-upstream-service-time: %d" % ms for ms in range(_SHORT)]
+
+
+class PlainExchange(Views):
+    """See `telemetry.record.Record`. The `on_…` methods are called by its two connections."""
+
+    __slots__ = (
+        "_cluster",
+        "_context",
+        "_destination",
+        "_listener",
+        "_live",
+        "_request_id",
+        "_response",
+        "_start",
+        "bytes_received",
+        "bytes_sent",
+        "client",
+        "connection",
+        "duration",
+        "endpoint",
+        "flags",
+        "request",
+        "route",
+        "status",
+    )
+
+    attempts = 1
+    details = "via_upstream"
+    original_path: bytes | None = None
+    response_trailers: Fields = []  # noqa: RUF012 (shared, never changed)
+    termination_details = ""
+    transport_failure = ""
+
+    _cluster: LiveCluster
+    _destination: Destination
+    _response: PlainResponse
+    bytes_sent: int
+    connection: UpstreamConnection
+    duration: float
+    endpoint: LiveEndpoint | None
+    request: PlainRequest
+    route: Route
+    status: int
+
+    def __init__(self, context: Context, client: Client, request: PlainRequest, listener: str) -> None:
+        self._context = context
+        self._live = context.live
+        self._listener = listener
+        self.client = client
+        self.request = request
+        self.flags = ""
+        self.bytes_received = 0
+        self.endpoint = None
+        self._request_id = b""
+        self._start = clock.monotonic()
+
+    # ---- the course of it
+
+    def start(self) -> None:
+        """Finds the route, and sends the request on."""
+        request, client, live = self.request, self.client, self._live
+        listener = live.listeners.get(self._listener)
+        host = listener.virtual_hosts.find(request.host) if listener is not None else None
+        route = host.routes.find(request) if host is not None else None
+        if route is None or not route.plain or (client.draws_id and request.shape.request_id):
+            self._whole().start(route)
+            return
+        self.route = route
+        destination = self._destination = route.only or drawn(route)
+        connection = self._pick(live.clusters.get(destination.cluster))
+        if connection is None:
+            self._whole().forward(route, destination)
+            return
+        self.connection = connection
+        connection.begin(self, request.method, None)
+        tail = client.tail or client.begin_tail(request)
+        if request.shape.request_id:
+            head = b"%b%b\r\n" % (request.head, tail)
+        else:
+            request_id = self._request_id = clock.request_id()
+            head = b"%b%bx-request-id: %b\r\n\r\n" % (request.head, tail, request_id)
+        outbox = self._context.outbox
+        if outbox.pending:
+            outbox.pending.append((connection.transport, head))
+        else:
+            outbox.write(connection.transport, head)
+
+    def _pick(self, cluster: LiveCluster | None) -> UpstreamConnection | None:
+        """The kept connection it goes on, if there is one."""
+        if cluster is None:
+            return None
+        try:
+            endpoint = cluster.pick()
+        except ProxyError:
+            return None
+        self._cluster = cluster
+        self.endpoint = endpoint
+        return endpoint.take() if endpoint.idle else None
+
+    def on_upstream_data(self) -> None:
+        """The answer is there; if it is not a plain one, or its way down is not free, it is not for us."""
+        connection = self.connection
+        response = connection.reader.response
+        context, client, route = self._context, self.client, self.route
+        if (
+            type(response) is not PlainResponse
+            or not context.as_usual
+            or client.blocked
+            or client.closing
+            or (route.retry is not None and after_response(route.retry, response))
+        ):
+            self._waiting().on_upstream_data()
+            return
+        now = clock.monotonic()
+        self.duration = duration = now - self._start
+        self.status = response.status
+        self.bytes_sent = response.content_length
+        lines = response.lines
+        if not response.shape.dated:
+            lines.append(b"date: " + context.date)
+        took = int(duration * 1000)
+        lines += (
+            client.server_line,
+            _SERVICE_TIMES[took] if took < _SHORT else b"x-envoy-upstream-service-time: %d" % took,
+            b"",
+            response.body[0],
+        )
+        data = b"\r\n".join(lines)
+        outbox = context.outbox
+        if outbox.pending:
+            outbox.pending.append((client.transport, data))
+        else:
+            outbox.write(client.transport, data)
+        connection.release(now)
+        self._cluster.done(connection.endpoint, None)
+        context.metrics.observe(self, route.service)
+        if context.access_log is not None:
+            self._response = response
+            context.access_log.log(self)
+        client.plain_done()
+
+    # ---- what is not as usual
+
+    def _whole(self) -> Exchange:
+        """From here on the exchange as a whole goes on."""
+        exchange = Exchange(self._context, self.client, self.request, self._listener)
+        exchange.began(self._live, self._start)
+        if self.endpoint is not None:
+            exchange.picked(self._cluster, self.endpoint)
+        self.client.replace(exchange)
+        return exchange
+
+    def _waiting(self) -> Exchange:
+        """The same, when the request has been sent."""
+        exchange = self._whole()
+        exchange.sent(self.route, self._destination, self.connection, self._request_id)
+        return exchange
+
+    def on_upstream_failed(self, error: ProxyError) -> None:
+        self._waiting().on_upstream_failed(error)
+
+    def on_upstream_blocked(self, blocked: bool) -> None:
+        self._waiting().on_upstream_blocked(blocked)
+
+    def on_client_blocked(self, blocked: bool) -> None:
+        self._waiting().on_client_blocked(blocked)
+
+    def on_client_lost(self) -> None:
+        self._waiting().on_client_lost()
+
+    def on_idle(self) -> None:
+        self._waiting().on_idle()
+
+    def on_request_data(self) -> None:
+        self._waiting().on_request_data()
+
+    def on_request_broken(self, error: ProxyError) -> None:
+        self._waiting().on_request_broken(error)
+
+    def fail_internally(self) -> None:
+        """Called while the exception is handled."""
+        whole = self._waiting() if hasattr(self, "connection") else self._whole()
+        whole.fail_internally()
+
+    # ---- for those who ask for more than the counters do
+
+    @property
+    def upstream_cluster(self) -> str:
+        return self._destination.cluster
+
+    @property
+    def upstream_service_time(self) -> float:
+        return self.duration
+
+    @property
+    def upstream_fields(self) -> Fields:
+        return forwarding.with_id(self.client.forwarded(self.request, self.client), self._request_id)
+
+    @property
+    def upstream_local_address(self) -> str:
+        return self.connection.local_address
+
+    @property
+    def response_fields(self) -> Fields:
+        return self._response.fields

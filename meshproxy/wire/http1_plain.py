@@ -1,0 +1,136 @@
+"""The short way through HTTP/1.1, for heads that ask for nothing special and come in one read with all that belongs to
+them. Whatever is not so is left to the codecs (`http1_server`, `http1_client`), and so is every fault: `None` says so.
+
+httptools checks each message, as on the long way; but no field is called back, they stay the lines they are. Which
+fields a head has says all about it but their values: that is its shape (`http1_shape`). A peer's heads mostly have the
+shape of the one before, which is told by comparing the beginnings of their lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+
+from meshproxy.base.headers import OWS
+from meshproxy.base.plain import PlainRequest, PlainResponse, RequestShape, ResponseShape
+from meshproxy.wire.http1_framing import MAX_FIELDS, MAX_HEAD, STATUS_LINES, valid_host
+from meshproxy.wire.http1_shape import request_shapes, response_shapes
+from meshproxy.wire.target import PLAIN as PLAIN_TARGET
+
+_METHODS = frozenset((b"GET", b"HEAD", b"DELETE"))
+#: The usual status lines, of responses that have a body; each with its status and the line that is passed on.
+_STATUSES = {
+    b"HTTP/1.1 %d %b" % (status, line.split(b" ", 2)[2]): (status, line)
+    for status, line in STATUS_LINES.items()
+    if status >= 200 and status not in (204, 304)
+}
+_KEPT_ALIVE = frozenset(
+    b"%b:%b%b" % (name, space, value)
+    for name in (b"Connection", b"connection")
+    for space in (b" ", b"")
+    for value in (b"keep-alive", b"Keep-Alive")
+)
+_MOST_LINES = MAX_FIELDS + 3
+_MOST_HOSTS = 1024
+_hosts: set[bytes] = set()
+"""Host values that were found to be valid."""
+_begins = bytes.startswith
+
+
+class _Judge:
+    """Says of one whole message whether it is one. Between two messages a parser remembers nothing: all connections
+    share it."""
+
+    def __init__(self, parser: type[Any]) -> None:
+        self._parser = parser
+        self.begin()
+
+    def begin(self) -> None:
+        self.ended = False
+        self.feed: Callable[[bytes], None] = self._parser(self).feed_data
+
+    def on_message_complete(self) -> None:
+        self.ended = True
+
+    def accepts(self, data: bytes) -> bool:
+        self.ended = False
+        try:
+            self.feed(data)
+            if self.ended:
+                return True
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            pass
+        self.begin()
+        return False
+
+
+_requests = _Judge(httptools.HttpRequestParser)
+_responses = _Judge(httptools.HttpResponseParser)
+
+
+def read_request(data: bytes, scheme: bytes, shape: RequestShape) -> PlainRequest | None:
+    """The request that `data` is, if it is one and nothing else. `shape` is that of the one before."""
+    if not data.endswith(b"\r\n\r\n"):
+        return None
+    lines = data.split(b"\r\n")
+    try:
+        method, target, version = lines[0].split(b" ")
+    except ValueError:
+        return None
+    path, mark, query = target.partition(b"?")
+    if version != b"HTTP/1.1" or method not in _METHODS or not path.startswith(b"/") or path.find(b"/.") >= 0:
+        return None
+    if path.translate(None, PLAIN_TARGET) or (mark and b"#" in query) or len(data) > MAX_HEAD:
+        return None
+    if len(lines) != shape.size or not all(map(_begins, lines, shape.begins)):
+        found = request_shapes.find(lines[1:-2]) if len(lines) <= _MOST_LINES else None
+        if found is None:
+            return None
+        shape = found
+    host = lines[shape.host][5:].strip(OWS)
+    if host not in _hosts and not _is_valid(host):
+        return None
+    if not _requests.accepts(data):
+        return None
+    head = data[:-2]
+    if shape.request_id and not lines[shape.request_id][13:].strip(OWS):
+        return None
+    if shape.connection:
+        if lines[shape.connection] not in _KEPT_ALIVE:
+            return None
+        del lines[shape.connection], lines[-1]
+        head = b"\r\n".join(lines)
+    return PlainRequest(method, path, query if mark else None, host, head, shape, scheme)
+
+
+def _is_valid(host: bytes) -> bool:
+    if not valid_host(host):
+        return False
+    if len(_hosts) >= _MOST_HOSTS:
+        _hosts.clear()
+    _hosts.add(host)
+    return True
+
+
+def read_response(data: bytes, shape: ResponseShape) -> PlainResponse | None:
+    """The response that `data` is, if it is one and nothing else. `shape` is that of the one before."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    known = _STATUSES.get(lines[0])
+    if known is None:
+        return None
+    if len(lines) != shape.size or not all(map(_begins, lines, shape.begins)):
+        found = response_shapes.find(lines[1:]) if len(lines) <= MAX_FIELDS + 1 and len(head) <= MAX_HEAD else None
+        if found is None:
+            return None
+        shape = found
+    if shape.connection and lines[shape.connection] not in _KEPT_ALIVE:
+        return None
+    if not _responses.accepts(data) or int(lines[shape.length][15:]) != len(body):
+        return None
+    status, lines[0] = known
+    for number in shape.dropped:
+        del lines[number]
+    return PlainResponse(status, lines, body, shape)

@@ -1,0 +1,188 @@
+"""The short way reads what the long way reads, or nothing; and whatever came before, it reads the next message."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from meshproxy.base.plain import PlainRequest, PlainResponse
+from meshproxy.wire.http1_client import ResponseReader
+from meshproxy.wire.http1_framing import MAX_FIELDS
+from meshproxy.wire.http1_plain import read_request, read_response
+from meshproxy.wire.http1_server import RequestReader
+from meshproxy.wire.http1_shape import NO_REQUEST, NO_RESPONSE, Shapes, request_shapes
+
+GET = b"GET /a?b=c HTTP/1.1\r\nHost: reviews.test:80\r\nUser-Agent: curl\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+
+_WORDS = st.sampled_from(
+    [b"a", b"", b" ", b"\t", b"x y", b"keep-alive", b"close", b"5", b"05", b"chunked", b"\x00", b"\xe9"]
+)
+_NO_NAMES = st.sampled_from([b"", b"bad name", b" folded", b"Date ", b"Host ", b"H\xf6st"])
+_REQUEST_FIELDS = _NO_NAMES | st.sampled_from(
+    b"Host host HOST Connection connection Content-Length Transfer-Encoding Upgrade Expect TE Keep-Alive X-Request-Id "
+    b"x-request-id X-Forwarded-For x-forwarded-proto Cookie Accept x-custom X_odd".split()
+)
+_RESPONSE_FIELDS = _NO_NAMES | st.sampled_from(
+    b"Server server Date date Content-Length content-length Content-Type Connection connection Transfer-Encoding "
+    b"Set-Cookie set-cookie ETag Trailer x-envoy-upstream-service-time grpc-status".split()
+)
+_COLONS = st.sampled_from([b": "] * 6 + [b":", b":  ", b" :", b""])
+_ENDS = st.sampled_from([b"\r\n"] * 12 + [b"\n", b"\r", b"\r\n\r\n", b"\r\n "])
+
+
+def _line(names: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    return st.builds(lambda *parts: b"".join(parts), names, _COLONS, _WORDS, _ENDS)
+
+
+def _head(firsts: list[bytes], always: list[bytes], names: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    usual = st.lists(st.sampled_from(always), max_size=len(always), unique=True)
+    return st.builds(
+        lambda first, some, others: first + b"\r\n" + b"".join(some + others) + b"\r\n",
+        st.sampled_from(firsts),
+        usual,
+        st.lists(_line(names), max_size=4),
+    )
+
+
+REQUESTS = st.builds(
+    bytes.__add__,
+    _head(
+        [b"%b %b %b" % (method, target, version)
+         for method in (b"GET", b"GET", b"HEAD", b"DELETE", b"POST", b"OPTIONS", b"CONNECT", b"get", b"")
+         for target in (b"/", b"/a/b?c=%20&d", b"/../a", b"/a%41", b"/a#b", b"/?#", b"*", b"http://x/", b"/a b", b"/\xe9")
+         for version in (b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"RTSP/1.0")],
+        [b"Host: reviews.test\r\n", b"Accept: */*\r\n", b"x-request-id: 7\r\n", b"Connection: keep-alive\r\n"],
+        _REQUEST_FIELDS,
+    ),
+    st.sampled_from([b""] * 6 + [b"x", b"\r\n", GET, b"hello"]),
+)  # fmt: skip
+RESPONSES = st.builds(
+    bytes.__add__,
+    _head(
+        [b"HTTP/1.1 200 OK", b"HTTP/1.1 404 Not Found", b"HTTP/1.1 404 Nowhere", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 No Content",
+         b"HTTP/1.1 100 Continue", b"HTTP/1.1 304 Not Modified", b"HTTP/1.1 200", b"HTTP/1.1  200 OK", b"nonsense"],
+        [b"Server: nginx\r\n", b"Date: now\r\n", b"Content-Length: 5\r\n", b"Connection: keep-alive\r\n", b"ETag: \"1\"\r\n"],
+        _RESPONSE_FIELDS,
+    ),
+    st.sampled_from([b"hello"] * 4 + [b"", b"hell", b"hello\r\n", b"hellohello", b"hello" + OK]),
+)  # fmt: skip
+
+
+@settings(max_examples=1500)
+@given(REQUESTS)
+@example(GET)
+@example(GET + GET)
+@example(b"\r\n" + GET)
+def test_a_request_is_read_as_on_the_long_way(data: bytes) -> None:
+    plain = read_request(data, b"http", NO_REQUEST)
+    reader = RequestReader()
+    reader.feed(data)
+    if plain is not None:
+        (other,) = reader.requests
+        assert reader.error is None
+        assert reader.fresh
+        names = (
+            "method",
+            "path",
+            "query",
+            "host",
+            "fields",
+            "managed",
+            "scheme",
+            "version",
+            "content_length",
+            "complete",
+        )
+        for name in (*names, "keep_alive", "upgrade", "expects_continue", "body", "trailers", "target"):
+            assert getattr(plain, name) == getattr(other, name), name
+        for asked in (b"host", b":path", b":method", b"x-request-id", b"cookie", b"accept", b"nothing"):
+            assert plain.values(asked) == other.values(asked)
+    elif reader.error is None and len(reader.requests) == 1 and b"#" not in data:
+        assert not _is_plain(reader), "it could have gone the short way"
+    assert read_request(GET, b"http", NO_REQUEST) is not None, "what was refused is not remembered"
+
+
+def _is_plain(reader: RequestReader) -> bool:
+    (request,) = reader.requests
+    return (
+        request.plain
+        and request.complete
+        and reader.fresh
+        and len(request.fields) < MAX_FIELDS
+        and request.path == b"/"
+    )
+
+
+@settings(max_examples=1500)
+@given(RESPONSES)
+@example(OK)
+@example(OK + b"\r\n")
+@example(OK + OK)
+def test_a_response_is_read_as_on_the_long_way(data: bytes) -> None:
+    plain = read_response(data, NO_RESPONSE)
+    reader = ResponseReader()
+    reader.expect(b"GET")
+    if plain is not None:
+        reader.feed(data[:1])  # so that it goes the long way
+        reader.feed(data[1:])
+        other = reader.response
+        assert other is not None
+        assert reader.reusable
+        for name in (
+            "status",
+            "fields",
+            "date",
+            "content_length",
+            "announced_length",
+            "complete",
+            "watched",
+            "upgrade",
+        ):
+            assert getattr(plain, name) == getattr(other, name), name
+        assert b"".join(plain.body) == b"".join(other.body)
+    assert read_response(OK, NO_RESPONSE) is not None, "what was refused is not remembered"
+
+
+def test_the_head_goes_on_as_it_came() -> None:
+    request = read_request(GET, b"http", NO_REQUEST)
+    assert request is not None
+    assert request.head == GET[:-2]
+
+
+def test_only_what_is_meant_for_this_hop_is_taken_out() -> None:
+    request = read_request(GET[:-2] + b"Connection: keep-alive\r\nA: b\r\n\r\n", b"http", NO_REQUEST)
+    assert request is not None
+    assert request.head == GET[:-2] + b"A: b\r\n"
+    response = read_response(OK, NO_RESPONSE)
+    assert response is not None
+    assert response.lines == [b"HTTP/1.1 200 OK", b"Content-Type: text/plain", b"Content-Length: 5"]
+
+
+def test_the_usual_messages_go_the_short_way_and_say_so() -> None:
+    reader = RequestReader()
+    assert isinstance(reader.read_plain(GET), PlainRequest)
+    client = ResponseReader()
+    client.expect(b"GET")
+    client.feed(OK)
+    assert isinstance(client.response, PlainResponse)
+
+
+@pytest.mark.parametrize("first", [GET, GET.replace(b"User-Agent", b"Accept"), GET.replace(b"Host", b"HOST")])
+def test_a_shape_fits_its_own_heads_only(first: bytes) -> None:
+    before = read_request(first, b"http", NO_REQUEST)
+    assert before is not None
+    request = read_request(GET, b"http", before.shape)
+    assert request is not None
+    assert request.fields == [(b"User-Agent", b"curl")]
+    assert request.host == b"reviews.test:80"
+
+
+def test_neither_many_shapes_nor_long_ones_are_kept() -> None:
+    for number in range(2 * Shapes.MOST):
+        assert read_request(GET[:-2] + b"X-%d: 1\r\n\r\n" % number, b"http", NO_REQUEST) is not None
+    assert len(request_shapes) <= Shapes.MOST
+    before = len(request_shapes)
+    assert read_request(GET[:-2] + b"X-%b: 1\r\n\r\n" % (b"a" * Shapes.LONGEST), b"http", NO_REQUEST) is not None
+    assert len(request_shapes) == before
