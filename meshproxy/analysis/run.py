@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from collections.abc import Iterable
 
-from meshproxy.analysis import claims, gateways, jwt, policies, references, routes, rules, services, sidecars, subsets
-from meshproxy.analysis.view import Check, View
+from meshproxy.analysis import (
+    authorization,
+    claims,
+    envoy_filters,
+    gateways,
+    jwt,
+    policies,
+    references,
+    routes,
+    rules,
+    selectors,
+    services,
+    sidecars,
+    statuses,
+    subsets,
+    telemetries,
+)
+from meshproxy.analysis.view import Check, View, resources
 from meshproxy.model.catalog import Catalog
 from meshproxy.model.problem import Problem
-from meshproxy.model.resource import Resource
 
 SUPPRESS = "galley.istio.io/analyze-suppress"
 
@@ -25,6 +39,11 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     *jwt.CHECKS,
     *services.CHECKS,
     *sidecars.CHECKS,
+    *selectors.CHECKS,
+    *authorization.CHECKS,
+    *telemetries.CHECKS,
+    *envoy_filters.CHECKS,
+    *statuses.CHECKS,
 )
 
 
@@ -51,13 +70,6 @@ def _suppressed(catalog: Catalog) -> dict[str, frozenset[str]]:
     """The codes suppressed on each resource, `*` for all of them."""
     return {
         str(resource): frozenset(part.strip() for part in codes.split(","))
-        for resource in _resources(catalog)
+        for resource in resources(catalog)
         if (codes := resource.meta.annotations.get(SUPPRESS))
     }
-
-
-def _resources(catalog: Catalog) -> Iterator[Resource]:
-    for declared in fields(catalog):
-        for resource in getattr(catalog, declared.name):
-            if isinstance(resource, Resource):
-                yield resource

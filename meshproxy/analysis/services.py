@@ -51,8 +51,9 @@ def _port_name(port: KubernetesPort, *, external: bool) -> Problem:
 
 def check_addresses(view: View) -> Iterator[Problem]:
     """IST0134: TCP ports of a ServiceEntry that has no address to tell them apart by."""
-    for entry in view.catalog.service_entries:
-        for port in entry.ports if not entry.addresses else ():
+    for entry in view.catalog.service_entries if not view.mesh.allocates_addresses else ():
+        allocated = entry.reported is not None and entry.reported.addresses
+        for port in entry.ports if not (entry.addresses or allocated) else ():
             if port.protocol.lower() in ("", "tcp"):
                 protocol = f"protocol {port.protocol}" if port.protocol else "no protocol"
                 message = (

@@ -46,13 +46,20 @@ _VALUES: dict[type[Message], dict[str, frozenset[str]]] = {
 _MESH_GROUPS = ("istio.io", "gateway.networking.k8s.io")
 """Whose objects would change what a mesh does; a Deployment beside them would not."""
 
+_WITHOUT_EFFECT = (
+    *("envoy_filters", "authorization_policies", "request_authentications", "telemetries", "wasm_plugins"),
+    *("kubernetes_gateways", "http_routes", "grpc_routes"),
+)
+"""Kinds of the catalog that are read for findings only."""
+
 
 def find_unsupported(catalog: Catalog, report: Report) -> None:
     for skipped in catalog.skipped:
         if skipped.api_version.partition("/")[0].endswith(_MESH_GROUPS):
             report.unsupported(skipped.kind, skipped.origin)
-    for policy in catalog.request_authentications:
-        report.unsupported(policy.meta.kind, policy.at.origin)
+    for name in _WITHOUT_EFFECT:
+        for policy in getattr(catalog, name):
+            report.unsupported(policy.meta.kind, policy.at.origin)
     for resources in (
         catalog.virtual_services,
         catalog.destination_rules,
