@@ -36,7 +36,7 @@ def is_ambient(view: View, pod: Pod) -> bool:
     annotations, mode = pod.meta.annotations, pod.meta.labels.get(MODE)
     if annotations.get(_REDIRECTION) == "enabled":
         return True
-    if mode == "none" or _SIDECAR_STATUS in annotations or has_proxy(_containers(pod)):
+    if mode == "none" or _SIDECAR_STATUS in annotations or has_proxy(containers_of(pod)):
         return False
     return mode == "ambient" or is_ambient_namespace(view, pod.meta.namespace)
 
@@ -45,7 +45,7 @@ def is_in_mesh(view: View, pod: Pod) -> bool:
     """Whether the Pod has a sidecar or is in ambient mode, or will."""
     if is_ambient(view, pod):
         return True
-    return has_sidecar(view, pod.meta.namespace, pod.meta.labels, pod.meta.annotations, _containers(pod))
+    return has_sidecar(view, pod.meta.namespace, pod.meta.labels, pod.meta.annotations, containers_of(pod))
 
 
 def has_sidecar(
@@ -69,5 +69,6 @@ def has_proxy(containers: Iterable[Container]) -> bool:
     return any(container.name == PROXY and container.image for container in containers)
 
 
-def _containers(pod: Pod) -> tuple[Container, ...]:
+def containers_of(pod: Pod) -> tuple[Container, ...]:
+    """Its containers, native sidecars among them."""
     return (*pod.spec.containers, *pod.spec.init_containers) if pod.spec is not None else ()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from meshproxy.analysis import (
+    annotation_names,
     authorization,
     claims,
+    definitions,
     envoy_filters,
     gateways,
+    injection,
     jwt,
     policies,
     references,
@@ -20,12 +23,15 @@ from meshproxy.analysis import (
     statuses,
     subsets,
     telemetries,
+    workloads,
 )
 from meshproxy.analysis.view import Check, View, resources
 from meshproxy.model.catalog import Catalog
 from meshproxy.model.problem import Problem
 
 SUPPRESS = "galley.istio.io/analyze-suppress"
+#: Namespaces that Istio does not analyse.
+_KUBERNETES = frozenset(("kube-system", "kube-public", "kube-node-lease", "local-path-storage"))
 
 #: Every analyzer with the codes it may give.
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
@@ -44,13 +50,19 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     *telemetries.CHECKS,
     *envoy_filters.CHECKS,
     *statuses.CHECKS,
+    *annotation_names.CHECKS,
+    *workloads.CHECKS,
+    *injection.CHECKS,
+    *definitions.CHECKS,
 )
 
 
 def check(catalog: Catalog) -> tuple[Problem, ...]:
-    """The findings of all analyzers."""
+    """The findings of all analyzers, but for those on what is Kubernetes' own."""
     view = View(catalog)
-    return arranged((problem for _, analyzer in CHECKS for problem in analyzer(view)), catalog)
+    kubernetes = {str(each) for each in resources(catalog) if (each.meta.namespace or each.meta.name) in _KUBERNETES}
+    found = (problem for _, analyzer in CHECKS for problem in analyzer(view))
+    return arranged((problem for problem in found if problem.origin.resource not in kubernetes), catalog)
 
 
 def arranged(problems: Iterable[Problem], catalog: Catalog) -> tuple[Problem, ...]:

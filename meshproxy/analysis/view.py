@@ -25,6 +25,7 @@ from meshproxy.model.virtual_service import HTTPRoute, VirtualService
 
 ROOT_NAMESPACE = "istio-system"
 _MESH_CONFIG = f"{ROOT_NAMESPACE}/istio"
+_INJECTOR = "istio-sidecar-injector"
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", ROOT_NAMESPACE)
 _EXPORT_TO = "networking.istio.io/exportTo"
 _TOPOLOGY = (
@@ -79,6 +80,12 @@ class View:
     @cached_property
     def root_namespace(self) -> str:
         return self.mesh.root_namespace or ROOT_NAMESPACE
+
+    @cached_property
+    def injects_by_default(self) -> bool:
+        """Whether sidecars are injected where no label says a word."""
+        found = (each.data for each in self.catalog.config_maps if each.meta.name == _INJECTOR)
+        return any(data is not None and data.values is not None and data.values.by_default for data in found)
 
     # --- the registry
 

@@ -21,7 +21,7 @@ from meshproxy.model.fields import (
     whole,
     whole_or_text,
 )
-from meshproxy.model.mesh_config import MeshConfig
+from meshproxy.model.mesh_config import InjectorValues, MeshConfig
 from meshproxy.model.reader import Partial
 from meshproxy.model.resource import Resource, WholeResource
 
@@ -154,6 +154,7 @@ class PodSpec(Partial):
     service_account_name: str = text()
     containers: tuple[Container, ...] = messages(Container)
     init_containers: tuple[Container, ...] = messages(Container)
+    host_network: bool = boolean()
     security_context: SecurityContext | None = message(SecurityContext)
 
 
@@ -217,11 +218,12 @@ class Node(WholeResource):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigMapData(Partial):
     mesh: MeshConfig | None = embedded(MeshConfig)
+    values: InjectorValues | None = embedded(InjectorValues)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigMap(WholeResource):
-    """Read for the mesh config it may hold."""
+    """Read for the settings of Istio that it may hold."""
 
     data: ConfigMapData | None = message(ConfigMapData)
 

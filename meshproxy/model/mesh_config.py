@@ -1,11 +1,14 @@
-"""The part of MeshConfig that findings need. It stands as YAML in the ConfigMap `istio` of `istio-system`."""
+"""The part of MeshConfig that findings need, and the part of the injector's values.
+
+They stand as YAML in the ConfigMaps `istio` and `istio-sidecar-injector` of `istio-system`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from yaml import Node
 
-from meshproxy.model.fields import message, messages, raw, text, text_map, texts
+from meshproxy.model.fields import boolean, message, messages, raw, text, text_map, texts
 from meshproxy.model.reader import Part
 
 
@@ -47,3 +50,19 @@ class MeshConfig(Part):
         metadata = self.default_config.proxy_metadata if self.default_config is not None else {}
         asked = (metadata.get(name) for name in ("ISTIO_META_DNS_AUTO_ALLOCATE", "PILOT_ENABLE_IP_AUTOALLOCATE"))
         return metadata.get("ISTIO_META_DNS_CAPTURE") == "true" and "true" in asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarInjectorWebhook(Part):
+    enable_namespaces_by_default: bool = boolean()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InjectorValues(Part):
+    sidecar_injector_webhook: SidecarInjectorWebhook | None = message(SidecarInjectorWebhook)
+
+    @property
+    def by_default(self) -> bool:
+        """Whether sidecars are injected where no label says a word."""
+        webhook = self.sidecar_injector_webhook
+        return webhook is not None and webhook.enable_namespaces_by_default
