@@ -15,6 +15,7 @@ from meshproxy.model.catalog import Catalog
 from meshproxy.model.destination import Destination
 from meshproxy.model.destination_rule import DestinationRule, Subset
 from meshproxy.model.gateway import Gateway
+from meshproxy.model.gateway_api import KubernetesGateway
 from meshproxy.model.hosts import DOMAIN, host_matches, is_wildcard, resolve_host
 from meshproxy.model.kubernetes import Namespace, Pod, Service
 from meshproxy.model.mesh_config import MeshConfig
@@ -134,9 +135,8 @@ class View:
         return {gateway.meta.full_name: gateway for gateway in self.catalog.gateways}
 
     @cached_property
-    def foreign_gateways(self) -> frozenset[str]:
-        """Gateways of the Kubernetes Gateway API."""
-        return frozenset(gateway.meta.full_name for gateway in self.catalog.kubernetes_gateways)
+    def kubernetes_gateways(self) -> Mapping[str, KubernetesGateway]:
+        return {gateway.meta.full_name: gateway for gateway in self.catalog.kubernetes_gateways}
 
     def targets(self, service: VirtualService) -> tuple[Target, ...]:
         """Every destination and mirror of a VirtualService."""

@@ -108,6 +108,7 @@ def test_a_gateway_of_the_kubernetes_api_is_taken_to_be_there() -> None:
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: gw}
+spec: {listeners: [{name: all, port: 80, protocol: HTTP}]}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
