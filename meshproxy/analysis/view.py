@@ -201,6 +201,10 @@ class View:
         return [pod for pod in chosen if namespace is None or pod.meta.namespace == namespace]
 
     @cached_property
+    def services_by_namespace(self) -> Mapping[str, list[Service]]:
+        return _grouped(self.catalog.services, lambda service: service.meta.namespace)
+
+    @cached_property
     def _entries_by_namespace(self) -> Mapping[str, list[WorkloadEntry]]:
         return _grouped(self.catalog.workload_entries, lambda entry: entry.meta.namespace)
 

@@ -33,10 +33,8 @@ def _services(view: View, deployment: Deployment) -> list[Service]:
     labels = template.metadata.labels if template is not None and template.metadata is not None else {}
     return [
         service
-        for service in view.catalog.services
-        if service.meta.namespace == deployment.meta.namespace
-        and service.selector
-        and selects(service.selector, labels)
+        for service in view.services_by_namespace.get(deployment.meta.namespace, ())
+        if service.selector and selects(service.selector, labels)
     ]
 
 
