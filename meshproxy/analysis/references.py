@@ -10,6 +10,7 @@ from meshproxy.analysis.names import did_you_mean, host_hint, known, quoted
 from meshproxy.analysis.view import ROOT_NAMESPACE, Check, Host, Target, View, covers_either_way
 from meshproxy.model.destination_rule import DestinationRule
 from meshproxy.model.gateway import Gateway
+from meshproxy.model.gateway_api import KubernetesGateway
 from meshproxy.model.hosts import is_exported, resolve_gateway
 from meshproxy.model.problem import Level, Problem
 from meshproxy.model.virtual_service import VirtualService
@@ -33,9 +34,7 @@ def _check_gateway(view: View, service: VirtualService, name: str, index: int) -
             "IST0165", f'"{name}" is a Gateway that Istio generates for itself: name the one it is made from', origin
         )
         return
-    if full in view.foreign_gateways:
-        return
-    gateway = view.gateways.get(full)
+    gateway = view.gateways.get(full) or view.kubernetes_gateways.get(full)
     if gateway is None:
         elsewhere = [g for g in view.gateways if g.rpartition("/")[2] == name.rpartition("/")[2]]
         hint = f"; there is {quoted(elsewhere)}" if elsewhere else did_you_mean(full, view.gateways)
@@ -46,8 +45,10 @@ def _check_gateway(view: View, service: VirtualService, name: str, index: int) -
         yield finding("IST0132", f'None of the hosts {quoted(service.hosts)} is in gateway "{full}": {serves}', origin)
 
 
-def _gateway_hosts(gateway: Gateway, namespace: str) -> list[str]:
+def _gateway_hosts(gateway: Gateway | KubernetesGateway, namespace: str) -> list[str]:
     """The hosts the gateway's servers offer to VirtualServices of `namespace`."""
+    if isinstance(gateway, KubernetesGateway):
+        return [listener.hostname or "*" for listener in gateway.listeners]
     found = []
     for server in gateway.servers:
         for written in server.hosts:

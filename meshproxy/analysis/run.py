@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from collections.abc import Iterable
 
-from meshproxy.analysis import claims, gateways, jwt, policies, references, routes, rules, services, sidecars, subsets
-from meshproxy.analysis.view import Check, View
+from meshproxy.analysis import (
+    annotation_names,
+    authorization,
+    claims,
+    definitions,
+    envoy_filters,
+    gateways,
+    injection,
+    jwt,
+    policies,
+    references,
+    routes,
+    rules,
+    selectors,
+    services,
+    sidecars,
+    statuses,
+    subsets,
+    telemetries,
+    workloads,
+)
+from meshproxy.analysis.view import Check, View, resources
 from meshproxy.model.catalog import Catalog
 from meshproxy.model.problem import Problem
-from meshproxy.model.resource import Resource
 
 SUPPRESS = "galley.istio.io/analyze-suppress"
+#: Namespaces that Istio does not analyse.
+_KUBERNETES = frozenset(("kube-system", "kube-public", "kube-node-lease", "local-path-storage"))
 
 #: Every analyzer with the codes it may give.
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
@@ -25,13 +45,24 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     *jwt.CHECKS,
     *services.CHECKS,
     *sidecars.CHECKS,
+    *selectors.CHECKS,
+    *authorization.CHECKS,
+    *telemetries.CHECKS,
+    *envoy_filters.CHECKS,
+    *statuses.CHECKS,
+    *annotation_names.CHECKS,
+    *workloads.CHECKS,
+    *injection.CHECKS,
+    *definitions.CHECKS,
 )
 
 
 def check(catalog: Catalog) -> tuple[Problem, ...]:
-    """The findings of all analyzers."""
+    """The findings of all analyzers, but for those on what is Kubernetes' own."""
     view = View(catalog)
-    return arranged((problem for _, analyzer in CHECKS for problem in analyzer(view)), catalog)
+    kubernetes = {str(each) for each in resources(catalog) if (each.meta.namespace or each.meta.name) in _KUBERNETES}
+    found = (problem for _, analyzer in CHECKS for problem in analyzer(view))
+    return arranged((problem for problem in found if problem.origin.resource not in kubernetes), catalog)
 
 
 def arranged(problems: Iterable[Problem], catalog: Catalog) -> tuple[Problem, ...]:
@@ -51,13 +82,6 @@ def _suppressed(catalog: Catalog) -> dict[str, frozenset[str]]:
     """The codes suppressed on each resource, `*` for all of them."""
     return {
         str(resource): frozenset(part.strip() for part in codes.split(","))
-        for resource in _resources(catalog)
+        for resource in resources(catalog)
         if (codes := resource.meta.annotations.get(SUPPRESS))
     }
-
-
-def _resources(catalog: Catalog) -> Iterator[Resource]:
-    for declared in fields(catalog):
-        for resource in getattr(catalog, declared.name):
-            if isinstance(resource, Resource):
-                yield resource

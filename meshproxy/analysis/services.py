@@ -12,13 +12,17 @@ from meshproxy.model.problem import Problem
 from meshproxy.model.protocols import port_protocol
 from meshproxy.model.service_entry import ServiceEntry, ServicePort
 
+#: What istiod labels the Services with that it makes for Kubernetes Gateways.
+_MANAGED = "gateway.istio.io/managed"
+_CONTROLLERS = frozenset(f"istio.io-{name}-controller" for name in ("gateway", "mesh", "eastwest"))
+
 
 def check_port_names(view: View) -> Iterator[Problem]:
     """IST0118, IST0150: names that say no protocol."""
     for service in view.catalog.services:
         labels = service.meta.labels
         external = service.type == "ExternalName"
-        if not external and ("istio" in labels or labels.get("release") == "istio"):
+        if "istio" in labels or labels.get("release") == "istio" or labels.get(_MANAGED) in _CONTROLLERS:
             continue
         for port in service.ports:
             if not _says_nothing(port) and not (external and port.name == "tcp"):
@@ -51,8 +55,9 @@ def _port_name(port: KubernetesPort, *, external: bool) -> Problem:
 
 def check_addresses(view: View) -> Iterator[Problem]:
     """IST0134: TCP ports of a ServiceEntry that has no address to tell them apart by."""
-    for entry in view.catalog.service_entries:
-        for port in entry.ports if not entry.addresses else ():
+    for entry in view.catalog.service_entries if not view.mesh.allocates_addresses else ():
+        allocated = entry.reported is not None and entry.reported.addresses
+        for port in entry.ports if not (entry.addresses or allocated) else ():
             if port.protocol.lower() in ("", "tcp"):
                 protocol = f"protocol {port.protocol}" if port.protocol else "no protocol"
                 message = (

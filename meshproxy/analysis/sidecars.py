@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from meshproxy.analysis.codes import finding
+from meshproxy.analysis.membership import is_ambient, is_ambient_namespace
 from meshproxy.analysis.names import quoted
+from meshproxy.analysis.selectors import selects_nothing
 from meshproxy.analysis.view import Check, Labels, View
-from meshproxy.model.kubernetes import Pod
 from meshproxy.model.problem import Problem
 from meshproxy.model.sidecar import Sidecar
-
-_MODE = "istio.io/dataplane-mode"
 
 
 def _selector(sidecar: Sidecar) -> Labels:
@@ -23,7 +22,7 @@ def check_defaults(view: View) -> Iterator[Problem]:
     """IST0111: several Sidecars for all workloads of a namespace."""
     found: dict[str, list[Sidecar]] = defaultdict(list)
     for sidecar in view.catalog.sidecars:
-        if not _selector(sidecar):
+        if not _selector(sidecar) and not is_ambient_namespace(view, sidecar.meta.namespace):
             found[sidecar.meta.namespace].append(sidecar)
     for namespace, sidecars in found.items():
         names = quoted(sidecar.meta.name for sidecar in sidecars)
@@ -38,19 +37,19 @@ def check_selectors(view: View) -> Iterator[Problem]:
     for sidecar in view.catalog.sidecars:
         labels = _selector(sidecar)
         if not labels:
-            if _is_ambient(view, sidecar.meta.namespace):
+            if is_ambient_namespace(view, sidecar.meta.namespace):
                 yield _ineffective(sidecar, f'namespace "{sidecar.meta.namespace}"')
             continue
         pods = view.pods(labels, sidecar.meta.namespace) if view.catalog.pods else []
         if view.catalog.pods and not pods:
-            shown = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-            message = f'Referenced selector not found: "{shown}" selects no Pod of namespace "{sidecar.meta.namespace}"'
             assert sidecar.workload_selector is not None
-            yield finding("IST0101", message, sidecar.workload_selector.at.field("labels"))
-        if ambient := next((pod for pod in pods if _is_ambient_pod(view, pod)), None):
+            yield selects_nothing(labels, sidecar.meta.namespace, sidecar.workload_selector.at.field("labels"))
+        ambient = next((pod for pod in pods if is_ambient(view, pod)), None)
+        if ambient is not None:
             yield _ineffective(sidecar, f'Pod "{ambient.meta.name}"')
         for pod in pods:
-            selecting[pod.meta.full_name].append(sidecar)
+            if not is_ambient(view, pod):
+                selecting[pod.meta.full_name].append(sidecar)
     for pod_name, sidecars in selecting.items():
         for sidecar in sidecars if len(sidecars) > 1 else ():
             names = quoted(other.meta.name for other in sidecars)
@@ -61,15 +60,6 @@ def check_selectors(view: View) -> Iterator[Problem]:
 def _ineffective(sidecar: Sidecar, what: str) -> Problem:
     message = f"a Sidecar does nothing in ambient mode, and {what} is in it"
     return finding("IST0167", message, sidecar.at.origin)
-
-
-def _is_ambient(view: View, namespace: str) -> bool:
-    return any(ns.meta.name == namespace and ns.meta.labels.get(_MODE) == "ambient" for ns in view.catalog.namespaces)
-
-
-def _is_ambient_pod(view: View, pod: Pod) -> bool:
-    mode = pod.meta.labels.get(_MODE)
-    return mode == "ambient" or (mode != "none" and _is_ambient(view, pod.meta.namespace))
 
 
 def check_egress_proxy(view: View) -> Iterator[Problem]:

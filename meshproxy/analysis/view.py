@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TypeVar
 
@@ -15,13 +15,19 @@ from meshproxy.model.catalog import Catalog
 from meshproxy.model.destination import Destination
 from meshproxy.model.destination_rule import DestinationRule, Subset
 from meshproxy.model.gateway import Gateway
+from meshproxy.model.gateway_api import KubernetesGateway
 from meshproxy.model.hosts import DOMAIN, host_matches, is_wildcard, resolve_host
-from meshproxy.model.kubernetes import Pod, Service
+from meshproxy.model.kubernetes import Namespace, Pod, Service
+from meshproxy.model.mesh_config import MeshConfig
 from meshproxy.model.problem import Problem
+from meshproxy.model.resource import Resource
 from meshproxy.model.service_entry import ServiceEntry, WorkloadEntry
 from meshproxy.model.virtual_service import HTTPRoute, VirtualService
 
 ROOT_NAMESPACE = "istio-system"
+_MESH_CONFIG = f"{ROOT_NAMESPACE}/istio"
+_INJECTOR = "istio-sidecar-injector"
+_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", ROOT_NAMESPACE)
 _EXPORT_TO = "networking.istio.io/exportTo"
 _TOPOLOGY = (
     "topology.kubernetes.io/region",
@@ -61,6 +67,26 @@ class View:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self._targets: dict[int, tuple[Target, ...]] = {}
+
+    # --- the mesh
+
+    @cached_property
+    def mesh(self) -> MeshConfig:
+        """The mesh config, as far as the files have it."""
+        for config_map in self.catalog.config_maps:
+            if config_map.meta.full_name == _MESH_CONFIG and config_map.data is not None and config_map.data.mesh:
+                return config_map.data.mesh
+        return MeshConfig()
+
+    @cached_property
+    def root_namespace(self) -> str:
+        return self.mesh.root_namespace or ROOT_NAMESPACE
+
+    @cached_property
+    def injects_by_default(self) -> bool:
+        """Whether sidecars are injected where no label says a word."""
+        found = (each.data for each in self.catalog.config_maps if each.meta.name == _INJECTOR)
+        return any(data is not None and data.values is not None and data.values.by_default for data in found)
 
     # --- the registry
 
@@ -109,13 +135,8 @@ class View:
         return {gateway.meta.full_name: gateway for gateway in self.catalog.gateways}
 
     @cached_property
-    def foreign_gateways(self) -> frozenset[str]:
-        """Gateways of the Kubernetes Gateway API, which are not read."""
-        return frozenset(
-            skipped.full_name
-            for skipped in self.catalog.skipped
-            if skipped.kind == "Gateway" and skipped.api_version.startswith("gateway.networking.k8s.io/")
-        )
+    def kubernetes_gateways(self) -> Mapping[str, KubernetesGateway]:
+        return {gateway.meta.full_name: gateway for gateway in self.catalog.kubernetes_gateways}
 
     def targets(self, service: VirtualService) -> tuple[Target, ...]:
         """Every destination and mirror of a VirtualService."""
@@ -138,6 +159,16 @@ class View:
         return _grouped(self.catalog.destination_rules, full_host)
 
     # --- workloads
+
+    @cached_property
+    def namespaces(self) -> Mapping[str, Namespace]:
+        return {namespace.meta.name: namespace for namespace in self.catalog.namespaces}
+
+    @cached_property
+    def known_namespaces(self) -> frozenset[str]:
+        """Those the files define or have objects in, and those every mesh has."""
+        named = {resource.meta.namespace for resource in resources(self.catalog)}
+        return frozenset({*self.namespaces, *named, *_NAMESPACES, self.root_namespace} - {""})
 
     @cached_property
     def _node_labels(self) -> Mapping[str, Labels]:
@@ -170,6 +201,10 @@ class View:
         return [pod for pod in chosen if namespace is None or pod.meta.namespace == namespace]
 
     @cached_property
+    def services_by_namespace(self) -> Mapping[str, list[Service]]:
+        return _grouped(self.catalog.services, lambda service: service.meta.namespace)
+
+    @cached_property
     def _entries_by_namespace(self) -> Mapping[str, list[WorkloadEntry]]:
         return _grouped(self.catalog.workload_entries, lambda entry: entry.meta.namespace)
 
@@ -193,6 +228,12 @@ class View:
 
 Check = Callable[[View], Iterator[Problem]]
 """One analyzer."""
+
+
+def resources(catalog: Catalog) -> Iterator[Resource]:
+    """All that was read, kind by kind."""
+    for declared in fields(catalog):
+        yield from (each for each in getattr(catalog, declared.name) if isinstance(each, Resource))
 
 
 def full_host(rule: DestinationRule) -> str:

@@ -46,13 +46,23 @@ _VALUES: dict[type[Message], dict[str, frozenset[str]]] = {
 _MESH_GROUPS = ("istio.io", "gateway.networking.k8s.io")
 """Whose objects would change what a mesh does; a Deployment beside them would not."""
 
+_WITHOUT_EFFECT = (
+    *("envoy_filters", "authorization_policies", "request_authentications", "telemetries", "wasm_plugins"),
+    *("kubernetes_gateways", "http_routes", "grpc_routes"),
+)
+"""Kinds of the catalog that ask for something of the mesh, and are read for findings only."""
+
+_NOT_COUNTED = frozenset((*_WITHOUT_EFFECT, "deployments", "config_maps", "definitions"))
+"""Kinds of the catalog that nothing is built of."""
+
 
 def find_unsupported(catalog: Catalog, report: Report) -> None:
     for skipped in catalog.skipped:
         if skipped.api_version.partition("/")[0].endswith(_MESH_GROUPS):
             report.unsupported(skipped.kind, skipped.origin)
-    for policy in catalog.request_authentications:
-        report.unsupported(policy.meta.kind, policy.at.origin)
+    for name in _WITHOUT_EFFECT:
+        for policy in getattr(catalog, name):
+            report.unsupported(policy.meta.kind, policy.at.origin)
     for resources in (
         catalog.virtual_services,
         catalog.destination_rules,
@@ -90,10 +100,10 @@ def _message_fields(cls: type) -> tuple[str, ...]:
 
 
 def counted(catalog: Catalog) -> dict[str, int]:
-    """How many of each kind there are, by kind."""
+    """How many there are of each kind that something may be built of, by kind."""
     counts: dict[str, int] = {}
     for field in dataclasses.fields(catalog):
-        resources: Iterable[object] = getattr(catalog, field.name)
+        resources: Iterable[object] = getattr(catalog, field.name) if field.name not in _NOT_COUNTED else ()
         for each in resources:
             if isinstance(each, Resource):
                 counts[each.meta.kind] = counts.get(each.meta.kind, 0) + 1

@@ -1,30 +1,45 @@
 """The catalog: all resources of a configuration as written, by kind, in Istio's order. The model's entry.
 
-Owns which kinds and versions are read, and what every object must have; the fields are the kinds' own.
+Owns what every object must have; which kinds there are is in `kinds.py`, the fields are the kinds' own.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from meshproxy.base.origin import Origin
+from meshproxy.model.authorization_policy import AuthorizationPolicy
 from meshproxy.model.destination_rule import DestinationRule
 from meshproxy.model.document import Source, mark, read_documents, written
+from meshproxy.model.envoy_filter import EnvoyFilter
 from meshproxy.model.gateway import Gateway
-from meshproxy.model.kubernetes import Endpoints, EndpointSlice, Namespace, Pod, Secret, Service
+from meshproxy.model.gateway_api import KubernetesGateway, KubernetesRoute
+from meshproxy.model.kinds import ISTIO, KINDS, SKIPPED, VERSIONS, Kind
+from meshproxy.model.kubernetes import (
+    ConfigMap,
+    CustomResourceDefinition,
+    Deployment,
+    Endpoints,
+    EndpointSlice,
+    Namespace,
+    Pod,
+    Secret,
+    Service,
+)
 from meshproxy.model.kubernetes import Node as KubernetesNode
 from meshproxy.model.place import Home, Place
+from meshproxy.model.policy import RequestAuthentication, WasmPlugin
 from meshproxy.model.problem import DUPLICATE, Level, Problem
 from meshproxy.model.reader import read_message
-from meshproxy.model.request_authentication import RequestAuthentication
 from meshproxy.model.resource import Envelope, Metadata, Resource
 from meshproxy.model.service_entry import ServiceEntry, WorkloadEntry
 from meshproxy.model.sidecar import Sidecar
+from meshproxy.model.telemetry import Telemetry
 from meshproxy.model.virtual_service import VirtualService
 
 __all__ = ["Catalog", "Skipped", "Source", "read_catalog"]
@@ -50,46 +65,27 @@ class Catalog:
     service_entries: tuple[ServiceEntry, ...] = ()
     workload_entries: tuple[WorkloadEntry, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
+    envoy_filters: tuple[EnvoyFilter, ...] = ()
+    authorization_policies: tuple[AuthorizationPolicy, ...] = ()
     request_authentications: tuple[RequestAuthentication, ...] = ()
+    telemetries: tuple[Telemetry, ...] = ()
+    wasm_plugins: tuple[WasmPlugin, ...] = ()
+    kubernetes_gateways: tuple[KubernetesGateway, ...] = ()
+    http_routes: tuple[KubernetesRoute, ...] = ()
+    grpc_routes: tuple[KubernetesRoute, ...] = ()
     services: tuple[Service, ...] = ()
     endpoint_slices: tuple[EndpointSlice, ...] = ()
     endpoints: tuple[Endpoints, ...] = ()
     pods: tuple[Pod, ...] = ()
+    deployments: tuple[Deployment, ...] = ()
     secrets: tuple[Secret, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
     nodes: tuple[KubernetesNode, ...] = ()
+    config_maps: tuple[ConfigMap, ...] = ()
+    definitions: tuple[CustomResourceDefinition, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How a kind is read: `attribute` of the Catalog; from `spec`, or from the object itself."""
-
-    attribute: str
-    cls: type[Resource]
-    from_spec: bool = True
-    namespaced: bool = True
-
-
-ISTIO = "networking.istio.io"
-VERSIONS = ("v1", "v1beta1", "v1alpha3")
-KINDS: Mapping[tuple[str, str], _Kind] = {
-    (ISTIO, "VirtualService"): _Kind("virtual_services", VirtualService),
-    (ISTIO, "DestinationRule"): _Kind("destination_rules", DestinationRule),
-    (ISTIO, "Gateway"): _Kind("gateways", Gateway),
-    (ISTIO, "ServiceEntry"): _Kind("service_entries", ServiceEntry),
-    (ISTIO, "WorkloadEntry"): _Kind("workload_entries", WorkloadEntry),
-    (ISTIO, "Sidecar"): _Kind("sidecars", Sidecar),
-    ("security.istio.io", "RequestAuthentication"): _Kind("request_authentications", RequestAuthentication),
-    ("", "Service"): _Kind("services", Service),
-    ("discovery.k8s.io", "EndpointSlice"): _Kind("endpoint_slices", EndpointSlice, from_spec=False),
-    ("", "Endpoints"): _Kind("endpoints", Endpoints, from_spec=False),
-    ("", "Pod"): _Kind("pods", Pod, from_spec=False),
-    ("", "Secret"): _Kind("secrets", Secret, from_spec=False),
-    ("", "Namespace"): _Kind("namespaces", Namespace, from_spec=False, namespaced=False),
-    ("", "Node"): _Kind("nodes", KubernetesNode, from_spec=False, namespaced=False),
-}
-_SKIPPED_ISTIO_KINDS = ("EnvoyFilter", "ProxyConfig", "WorkloadGroup")
 _ISTIO_GROUPS = frozenset(
     f"{name}.istio.io" for name in ("networking", "security", "telemetry", "extensions", "install", "analysis")
 )
@@ -149,7 +145,7 @@ class _Reader:
         else:
             self._keep(known, self._resource(known, node, at, namespace))
 
-    def _resource(self, known: _Kind, node: Node, at: Place, namespace: str) -> Resource:
+    def _resource(self, known: Kind, node: Node, at: Place, namespace: str) -> Resource:
 
         def filled(meta: Metadata | None) -> Metadata:
             kind, api_version = written(node, "kind"), written(node, "apiVersion")
@@ -161,9 +157,9 @@ class _Reader:
         envelope = read_message(Envelope, node, at, self.problems)
         spec = envelope.spec or MappingNode("", [])
         place = Place(at.home, mark(spec) if envelope.spec else at.mark, "spec", at)
-        return read_message(known.cls, spec, place, self.problems, meta=filled(envelope.meta))
+        return read_message(known.cls, spec, place, self.problems, meta=filled(envelope.meta), reported=envelope.status)
 
-    def _keep(self, known: _Kind, resource: Resource) -> None:
+    def _keep(self, known: Kind, resource: Resource) -> None:
         found = self.resources.setdefault(known.attribute, {})
         key = (resource.meta.namespace, resource.meta.name)
         if earlier := found.get(key):
@@ -186,7 +182,7 @@ def _misspelt(node: Node, group: str, version: str, kind: str) -> tuple[str, Nod
         known = ", ".join(f"{ISTIO}/{each}" for each in VERSIONS)
         return "api_version", fields["apiVersion"], f'unknown apiVersion "{group}/{version}": write one of {known}'
     names = [name for owner, name in KINDS if owner == ISTIO]
-    if group == ISTIO and kind not in names and kind not in _SKIPPED_ISTIO_KINDS:
+    if group == ISTIO and kind not in names and kind not in SKIPPED:
         close = difflib.get_close_matches(kind, names, n=1)
         hint = f'; did you mean "{close[0]}"?' if close else ""
         return "kind", fields["kind"], f'unknown kind "{kind}" in {ISTIO}{hint}'

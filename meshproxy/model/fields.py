@@ -12,7 +12,7 @@ from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from meshproxy.model.document import entries, mark, scalar, value_kind
+from meshproxy.model.document import Source, entries, mark, read_documents, scalar, value_kind
 from meshproxy.model.durations import parse_duration
 from meshproxy.model.place import Place, json_name, where
 from meshproxy.model.reader import WRONG, Check, Message, Read, Spot, error_at, read_message, shown
@@ -109,6 +109,16 @@ def _message(cls: type[Message]) -> Read:
     def read(node: Node, spot: Spot) -> Message:
         key = where(json_name(spot.name), spot.item)
         return read_message(cls, node, Place(spot.at.home, mark(node), key, spot.at), spot.problems)
+
+    return read
+
+
+def _embedded(cls: type[Message]) -> Read:
+    def read(node: Node, spot: Spot) -> Any:
+        text = node.value if value_kind(node) == "string" else ""
+        root = next(read_documents(Source(spot.at.home.file, text.encode()), []), None)
+        place = Place(spot.at.home, mark(node), json_name(spot.name), spot.at)
+        return WRONG if root is None else read_message(cls, root, place, [])
 
     return read
 
@@ -246,6 +256,11 @@ def enum(*names: str) -> Any:
 def message(cls: type[Message], *, required: bool = False) -> Any:
     """A message, None where absent."""
     return _field(_message(cls), None, required=required)
+
+
+def embedded(cls: type[Message]) -> Any:
+    """A message written as YAML in a string, None where there is none; what is wrong in it is not reported."""
+    return _field(_embedded(cls), None)
 
 
 def raw() -> Any:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from meshproxy.model.fields import (
+    UINT64,
     boolean,
+    embedded,
     enum,
     message,
     messages,
@@ -19,16 +21,9 @@ from meshproxy.model.fields import (
     whole,
     whole_or_text,
 )
-from meshproxy.model.reader import Message
+from meshproxy.model.mesh_config import InjectorValues, MeshConfig
+from meshproxy.model.reader import Partial
 from meshproxy.model.resource import Resource, WholeResource
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partial(Message):
-    """A message of which only a part is read."""
-
-    PROTO: ClassVar[bool] = False
-    STRICT: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +129,23 @@ class ContainerPort(Partial):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityContext(Partial):
+    run_as_user: int | None = whole(0, UINT64, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvVar(Partial):
+    name: str = text()
+    value: str = text()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Container(Partial):
     name: str = text()
+    image: str = text()
     ports: tuple[ContainerPort, ...] = messages(ContainerPort)
+    env: tuple[EnvVar, ...] = messages(EnvVar)
+    security_context: SecurityContext | None = message(SecurityContext)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +153,9 @@ class PodSpec(Partial):
     node_name: str = text()
     service_account_name: str = text()
     containers: tuple[Container, ...] = messages(Container)
+    init_containers: tuple[Container, ...] = messages(Container)
+    host_network: bool = boolean()
+    security_context: SecurityContext | None = message(SecurityContext)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +168,26 @@ class PodStatus(Partial):
 class Pod(WholeResource):
     spec: PodSpec | None = message(PodSpec)
     status: PodStatus | None = message(PodStatus)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateMetadata(Partial):
+    labels: Mapping[str, str] = text_map()
+    annotations: Mapping[str, str] = text_map()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodTemplate(Partial):
+    metadata: TemplateMetadata | None = message(TemplateMetadata)
+    spec: PodSpec | None = message(PodSpec)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment(Resource):
+    PROTO: ClassVar[bool] = False
+    STRICT: ClassVar[bool] = False
+
+    template: PodTemplate | None = message(PodTemplate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,3 +213,30 @@ class Node(WholeResource):
 
     PROTO: ClassVar[bool] = False
     STRICT: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigMapData(Partial):
+    mesh: MeshConfig | None = embedded(MeshConfig)
+    values: InjectorValues | None = embedded(InjectorValues)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigMap(WholeResource):
+    """Read for the settings of Istio that it may hold."""
+
+    data: ConfigMapData | None = message(ConfigMapData)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefinedNames(Partial):
+    kind: str = text()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomResourceDefinition(Resource):
+    PROTO: ClassVar[bool] = False
+    STRICT: ClassVar[bool] = False
+
+    group: str = text()
+    names: DefinedNames | None = message(DefinedNames)

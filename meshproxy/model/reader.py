@@ -70,6 +70,21 @@ class Message:
         return ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partial(Message):
+    """A message of Kubernetes of which only a part is read."""
+
+    PROTO: ClassVar[bool] = False
+    STRICT: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part(Message):
+    """A message of Istio of which only a part is read."""
+
+    STRICT: ClassVar[bool] = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Declared:
     attribute: str

@@ -9,6 +9,7 @@ from yaml import Node
 from meshproxy.model.checks import object_name, optional_dns_label
 from meshproxy.model.fields import message, raw, text, text_map
 from meshproxy.model.reader import Message
+from meshproxy.model.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +43,13 @@ class Metadata(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource(Message):
-    """A resource is its spec, with `meta`; `at` is the place of the spec."""
+    """A resource is its spec, with `meta`; `at` is the place of the spec.
+
+    `reported` is its `status`, where that is read; it is no part of what the resource asks for.
+    """
 
     meta: Metadata = Metadata()
+    reported: Status | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.meta.kind} {self.meta.full_name}"
@@ -60,7 +65,7 @@ class Envelope(Message):
     kind: str = text(required=True)
     meta: Metadata | None = message(Metadata, required=True)
     spec: Node | None = raw()
-    status: Node | None = raw()
+    status: Status | None = message(Status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Every code with objects that are wrong and the nearest that are right, as `cases.yaml` has them."""
+"""Every code with objects that are wrong and the nearest that are right, as `cases*.yaml` have them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,34 @@ from meshproxy.analysis.run import CHECKS, SUPPRESS, check
 from meshproxy.model.catalog import Catalog, Source, read_catalog
 from meshproxy.model.problem import Problem
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
-_ISTIO = "VirtualService DestinationRule Gateway ServiceEntry WorkloadEntry Sidecar".split()
-_GROUPS = {"RequestAuthentication": "security.istio.io/v1"}
-_WITHOUT_SPEC = "Pod Secret Node Namespace".split()
+FILES = sorted(Path(__file__).parent.glob("cases*.yaml"))
+CASES = [case for path in FILES for case in yaml.safe_load(path.read_text())]
+_GROUPS = {
+    kind: group
+    for group, kinds in {
+        "networking.istio.io": "VirtualService DestinationRule Gateway ServiceEntry WorkloadEntry Sidecar EnvoyFilter",
+        "security.istio.io": "RequestAuthentication AuthorizationPolicy",
+        "telemetry.istio.io": "Telemetry",
+        "extensions.istio.io": "WasmPlugin",
+        "gateway.networking.k8s.io": "KubernetesGateway HTTPRoute GRPCRoute",
+        "apps": "Deployment",
+        "apiextensions.k8s.io": "CustomResourceDefinition",
+    }.items()
+    for kind in kinds.split()
+}
+_WITHOUT_SPEC = "Pod Secret Node Namespace ConfigMap".split()
 
 
 def written(kind_and_name: str, value: dict[str, Any]) -> dict[str, Any]:
     """The object a case stands for."""
     kind, _, full_name = kind_and_name.partition(" ")
     namespace, _, name = full_name.rpartition("/")
-    spec = {key: item for key, item in value.items() if key != "meta"}
+    beside = () if kind in _WITHOUT_SPEC else ("status",)
+    spec = {key: item for key, item in value.items() if key not in ("meta", *beside)}
     metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **value.get("meta", {})}
-    api_version = "networking.istio.io/v1" if kind in _ISTIO else _GROUPS.get(kind, "v1")
-    rest = spec if kind in _WITHOUT_SPEC else {"spec": spec}
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **rest}
+    api_version = "/".join(filter(None, (_GROUPS.get(kind), "v1")))
+    rest = spec if kind in _WITHOUT_SPEC else {"spec": spec, **{key: value[key] for key in beside if key in value}}
+    return {"apiVersion": api_version, "kind": kind.removeprefix("Kubernetes"), "metadata": metadata, **rest}
 
 
 def catalog_of(objects: dict[str, dict[str, Any]]) -> Catalog:
@@ -95,6 +108,7 @@ def test_a_gateway_of_the_kubernetes_api_is_taken_to_be_there() -> None:
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: gw}
+spec: {listeners: [{name: all, port: 80, protocol: HTTP}]}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService

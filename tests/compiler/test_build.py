@@ -119,6 +119,12 @@ def test_an_object_that_would_change_the_mesh_and_does_not_act_is_a_finding(api_
     assert [(each.code, kind in each.message) for each in problems] == [("MPX0001", True)] * said
 
 
+def test_what_is_read_for_findings_only_is_not_counted():
+    kinds = ("v1 ConfigMap", "apps/v1 Deployment", "gateway.networking.k8s.io/v1 Gateway")
+    objects = ["apiVersion: {}\nkind: {}\nmetadata: {{name: a}}\n".format(*each.split()) for each in kinds]
+    assert built(REVIEWS, *objects)[0].counts == built(REVIEWS)[0].counts
+
+
 def test_a_source_subnet_is_a_finding():
     text = f"""
 {API}

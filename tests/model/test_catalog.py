@@ -66,15 +66,12 @@ def test_of_two_objects_of_one_name_the_later_counts() -> None:
 @pytest.mark.parametrize(
     ("api_version", "kind"),
     [
-        ("networking.istio.io/v1alpha3", "EnvoyFilter"),
         ("networking.istio.io/v1", "WorkloadGroup"),
-        ("security.istio.io/v1", "AuthorizationPolicy"),
         ("security.istio.io/v1", "PeerAuthentication"),
-        ("telemetry.istio.io/v1", "Telemetry"),
-        ("gateway.networking.k8s.io/v1", "Gateway"),
+        ("gateway.networking.k8s.io/v1", "TLSRoute"),
         ("serving.knative.dev/v1", "Service"),
-        ("apps/v1", "Deployment"),
-        ("v1", "ConfigMap"),
+        ("apps/v1", "StatefulSet"),
+        ("v1", "ServiceAccount"),
     ],
 )
 def test_other_kinds_are_skipped_with_a_note(api_version: str, kind: str) -> None:

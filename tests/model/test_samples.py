@@ -7,7 +7,7 @@ import pytest
 from meshproxy.model.catalog import Source, read_catalog
 
 SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("*.yaml"))
-READ = {"VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Service"}
+READ = {"VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Service", "EnvoyFilter", "Deployment"}
 
 
 def kinds(path: Path) -> list[str]:
@@ -25,6 +25,8 @@ def test_a_sample_loads_without_a_finding(path: Path) -> None:
         catalog.gateways,
         catalog.service_entries,
         catalog.services,
+        catalog.envoy_filters,
+        catalog.deployments,
     )
     found = [resource.meta.kind for resources in tuples for resource in resources]
     assert sorted(found) == sorted(kind for kind in kinds(path) if kind in READ)

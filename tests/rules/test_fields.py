@@ -25,7 +25,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 FIELDS = Path(__file__).parent / "fields"
 REFUSED = FIELDS / "refused.yaml"
 SAMPLES = sorted(set(FIELDS.glob("*.yaml")) - {REFUSED})
-ABSTRACT = {"Message", "Partial", "Resource", "WholeResource", "Envelope", "Metadata"}
+ABSTRACT = {"Message", "Partial", "Part", "Resource", "WholeResource", "Policy", "Envelope", "Metadata"}
 COLUMNS = ("acts", "unsupported", "checks", "refused")
 #: Where MPX0001 speaks of one value that makes all of its message (or of the one around it) a dead letter.
 KEYS = (".port.protocol", ".mode")
