@@ -8,11 +8,14 @@ import json
 import pickle
 from urllib.parse import parse_qs
 
-from meshproxy.admin.decision_json import Live, decision_json
+from meshproxy.admin.decision_json import decision_json
 from meshproxy.admin.decision_text import render_text
-from meshproxy.control.asked import Asked, AskedError, answer_to
+from meshproxy.admin.target_json import Live
+from meshproxy.control.asked import Asked, AskedError
+from meshproxy.control.asked_stream import decision_on
 from meshproxy.control.service import Service
 from meshproxy.plan.explain import Decision
+from meshproxy.plan.explain_stream import StreamDecision
 from meshproxy.plan.snapshot import Snapshot
 
 
@@ -52,6 +55,6 @@ def _asked(given: dict[str, list[str]]) -> Asked:
     )
 
 
-def _decided(pickled: bytes, asked: Asked) -> Decision:
+def _decided(pickled: bytes, asked: Asked) -> Decision | StreamDecision:
     snapshot: Snapshot = pickle.loads(pickled)
-    return answer_to(snapshot, asked)
+    return decision_on(snapshot, asked)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshproxy.admin.decision_json import address, percent, rewritten
-from meshproxy.admin.decision_text import cluster_policies, fault_lines, operation_lines, policy_text, retry_line
+from meshproxy.admin.decision_json import rewritten
+from meshproxy.admin.decision_text import fault_lines, operation_lines, retry_line
+from meshproxy.admin.ladder import cluster_policies, policy_text
+from meshproxy.admin.target_json import address, percent
 from meshproxy.base.units import duration_text
-from meshproxy.plan.explain import Decision, Target
+from meshproxy.plan.explain import Decision
+from meshproxy.plan.explain_target import Target
 from meshproxy.plan.rewrite import DirectResponse
 from meshproxy.plan.route import Mirror, Route
 
