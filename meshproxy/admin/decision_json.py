@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from meshproxy.admin.stream_json import chain_rungs, front_json, stream_json
-from meshproxy.admin.target_json import NOBODY, Live, destination_json, percent
+from meshproxy.admin.target_json import NOBODY, UNUSED, Live, destination_json, percent
 from meshproxy.base.units import duration_text
+from meshproxy.control.in_use import Breakers
 from meshproxy.plan.explain import Decision, Rung, rule_of, source
 from meshproxy.plan.explain_stream import StreamDecision
 from meshproxy.plan.explain_target import Target
@@ -16,15 +17,19 @@ from meshproxy.plan.rewrite import DirectResponse, Redirect, Rewrite, location
 from meshproxy.plan.route import Mirror, Route
 
 
-def decision_json(decision: Decision | StreamDecision, live: Live = NOBODY) -> dict[str, Any]:
-    """`live`: endpoints say how they are doing, where a running proxy is asked. Behind a filter chain it says which."""
+def decision_json(
+    decision: Decision | StreamDecision, live: Live = NOBODY, breakers: Breakers = UNUSED
+) -> dict[str, Any]:
+    """`live`, `breakers`: how endpoints and limits are doing, where a running proxy is asked. Behind a filter chain it
+    says which."""
     if isinstance(decision, StreamDecision):
-        return stream_json(decision, live)
+        return stream_json(decision, live, breakers)
     front = decision.front
-    return _request_json(decision, live) | ({} if front is None else front_json(front) | {"chains": chain_rungs(front)})
+    said = _request_json(decision, live, breakers)
+    return said | ({} if front is None else front_json(front) | {"chains": chain_rungs(front)})
 
 
-def _request_json(decision: Decision, live: Live) -> dict[str, Any]:
+def _request_json(decision: Decision, live: Live, breakers: Breakers) -> dict[str, Any]:
     host, route, reply = decision.virtual_host, decision.route, decision.reply
     at = source(decision)
     written = rule_of(route) if route is not None else None
@@ -36,7 +41,9 @@ def _request_json(decision: Decision, live: Live) -> dict[str, Any]:
         "source": {"file": at.file, "line": at.line} if at is not None else None,
         "considered": [_rung(rung) for rung in decision.considered],
         "action": action(route),
-        "destinations": [destination_json(target, len(decision.targets), live) for target in decision.targets],
+        "destinations": [
+            destination_json(target, len(decision.targets), live, breakers) for target in decision.targets
+        ],
         "status": reply.status if reply is not None else None,
         "flag": (reply.flag or None) if reply is not None else None,
         "timeout": duration_text(route.timeout) if route is not None and route.timeout is not None else None,

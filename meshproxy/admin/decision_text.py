@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from meshproxy.admin.decision_json import governing, rewritten
 from meshproxy.admin.ladder import BOLD, DIM, Ladder, place, policy_text
 from meshproxy.admin.stream_text import put_front, stream_text
-from meshproxy.admin.target_json import NOBODY, Live, percent
+from meshproxy.admin.target_json import NOBODY, UNUSED, Live, percent
 from meshproxy.base.units import duration_text
+from meshproxy.control.in_use import Breakers
 from meshproxy.plan.explain import Decision, Rung
 from meshproxy.plan.explain_stream import StreamDecision
 from meshproxy.plan.fault import Fault
@@ -84,11 +85,13 @@ class _Requests(Ladder):
             self.put(label, *texts)
 
 
-def render_text(decision: Decision | StreamDecision, *, color: bool = False, live: Live = NOBODY) -> str:
+def render_text(
+    decision: Decision | StreamDecision, *, color: bool = False, live: Live = NOBODY, breakers: Breakers = UNUSED
+) -> str:
     """The ladder of `decision`."""
     if isinstance(decision, StreamDecision):
-        return stream_text(decision, color=color, live=live)
-    return _Requests(color=color, live=live).render(decision)
+        return stream_text(decision, color=color, live=live, breakers=breakers)
+    return _Requests(color=color, live=live, breakers=breakers).render(decision)
 
 
 def _policies(route: Route, decision: Decision) -> Iterator[tuple[str, Iterable[str]]]:

@@ -6,15 +6,17 @@ Readable at 80 columns: what is longer goes on below itself. Owns the looks alon
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 
-from meshproxy.admin.target_json import NOBODY, Live, address, percent
+from meshproxy.admin.target_json import NOBODY, UNUSED, Live, address, limited, percent
 from meshproxy.base.origin import Origin
+from meshproxy.control.in_use import Breakers, InUse
 from meshproxy.control.live import LiveRow
 from meshproxy.plan.cluster import Cluster, Endpoint, Resolution
 from meshproxy.plan.explain_target import Reply, Target
+from meshproxy.plan.limits import Limits
 from meshproxy.plan.route import Action, Forward, Mirror
 
 _WIDTH = 80
@@ -26,9 +28,10 @@ BOLD, RED, GREEN, DIM = "1", "31", "32", "2"
 class Ladder:
     """Lines of text, coloured or not."""
 
-    def __init__(self, *, color: bool = False, live: Live = NOBODY) -> None:
+    def __init__(self, *, color: bool = False, live: Live = NOBODY, breakers: Breakers = UNUSED) -> None:
         self._color = color
         self._live = live
+        self._breakers = breakers
         self._lines: list[str] = []
 
     @property
@@ -95,7 +98,11 @@ class Ladder:
         none = "whoever is asked for" if cluster.resolution is Resolution.DYNAMIC else "none"
         yield "endpoints", (*shown, *([f"and {more} more"] if more else ())) or (none,)
         yield "balancer", (policy_text(cluster.hashing) if cluster.hashing is not None else cluster.balancer.value,)
-        yield from ((label, (words,)) for label, words in (*cluster_policies(cluster), *self.cluster_more(cluster)))
+        yield from ((label, (words,)) for label, words in cluster_policies(cluster))
+        used = self._breakers.get(cluster.name)
+        if used is not None and cluster.limits is not None:
+            yield "in use", _usage(cluster.limits, used)
+        yield from ((label, (words,)) for label, words in self.cluster_more(cluster))
 
     def cluster_more(self, cluster: Cluster) -> Iterable[tuple[str, str]]:
         """What only some ladders say."""
@@ -118,6 +125,13 @@ class Ladder:
         elif not endpoint.healthy:
             parts.append("not ready")
         return "  ".join(filter(None, parts))
+
+
+def _usage(limits: Limits, used: Mapping[str, InUse]) -> Iterator[str]:
+    """A breaker is open where no more is let through."""
+    for name, each, limit in limited(limits, used):
+        overflows = f", {each.overflows} overflows" if each.overflows else ""
+        yield f"{each.count} of {limit} {name}{', open' if each.count >= limit else ''}{overflows}"
 
 
 def _state(row: LiveRow) -> str:

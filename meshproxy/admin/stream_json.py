@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from meshproxy.admin.target_json import NOBODY, Live, destination_json
+from meshproxy.admin.target_json import NOBODY, UNUSED, Live, destination_json
 from meshproxy.base.units import duration_text
+from meshproxy.control.in_use import Breakers
 from meshproxy.plan.cluster import Cluster
 from meshproxy.plan.explain_stream import CLOSED, ChainRung, StreamDecision, stream_source
 from meshproxy.plan.explain_target import Target
@@ -16,7 +17,7 @@ from meshproxy.plan.stream_table import Chain
 _OF_REQUESTS = ("timeout", "retries", "fault", "rewrite")
 
 
-def stream_json(decision: StreamDecision, live: Live = NOBODY) -> dict[str, Any]:
+def stream_json(decision: StreamDecision, live: Live = NOBODY, breakers: Breakers = UNUSED) -> dict[str, Any]:
     """`status` is null where the connection is closed without an answer; `cause` says why."""
     at, reply, chain = stream_source(decision), decision.reply, decision.chain
     resource = at.resource if at is not None else ""
@@ -29,7 +30,7 @@ def stream_json(decision: StreamDecision, live: Live = NOBODY) -> dict[str, Any]
         "source": {"file": at.file, "line": at.line} if at is not None else None,
         "considered": [_rung(rung) for rung in decision.considered],
         "action": _action(decision),
-        "destinations": [destination_json(each, len(targets), live) | _stream_of(each) for each in targets],
+        "destinations": [destination_json(each, len(targets), live, breakers) | _stream_of(each) for each in targets],
         "status": _status(decision),
         "flag": (reply.flag or None) if reply is not None else None,
         **dict.fromkeys(_OF_REQUESTS),

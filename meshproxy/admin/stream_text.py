@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 
 from meshproxy.admin.ladder import BOLD, DIM, Ladder, place, policy_text
-from meshproxy.admin.target_json import NOBODY, Live
+from meshproxy.admin.target_json import NOBODY, UNUSED, Live
 from meshproxy.base.units import duration_text
+from meshproxy.control.in_use import Breakers
 from meshproxy.plan.cluster import Cluster
 from meshproxy.plan.explain_stream import CLOSED, ChainRung, Connection, Speaks, StreamDecision, stream_source
 from meshproxy.plan.server_tls import ServerTls
@@ -34,9 +35,11 @@ class _Streams(Ladder):
             yield "tls", "none of ours: bytes as they come"
 
 
-def stream_text(decision: StreamDecision, *, color: bool = False, live: Live = NOBODY) -> str:
+def stream_text(
+    decision: StreamDecision, *, color: bool = False, live: Live = NOBODY, breakers: Breakers = UNUSED
+) -> str:
     """The ladder of `decision`."""
-    ladder = _Streams(color=color, live=live)
+    ladder = _Streams(color=color, live=live, breakers=breakers)
     ladder.line(ladder.paint(_asked(decision.connection), BOLD))
     ladder.line()
     put_front(ladder, decision)
