@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from meshproxy.base.message import Request
 from meshproxy.base.origin import Origin
 from meshproxy.plan.explain_stream import StreamDecision
-from meshproxy.plan.explain_target import Reply, Target, meant, target_of, usable
+from meshproxy.plan.explain_target import Reply, Target, behind_gateways, meant, target_of, usable
 from meshproxy.plan.fault import MILLION
 from meshproxy.plan.listener import Listener, scheme_of
 from meshproxy.plan.rewrite import DirectResponse, Redirect, location
@@ -61,7 +61,7 @@ def explain(snapshot: Snapshot, listener: str, request: Request) -> Decision:
     found = next((each for each in snapshot.http_listeners if each.name == listener), None)
     host, route = decide(found, request)
     if found is None or host is None:
-        cause = f"there is no listener {listener}" if found is None else _why_no_host(found, request)
+        cause = f"there is no listener {listener}" if found is None else _why_no_host(snapshot, found, request)
         return Decision(request=request, listener=found, reply=Reply(404, "NR", cause))
     action = route.action if route is not None else None
     targets = tuple(target_of(each, snapshot.clusters) for each in getattr(action, "destinations", ()))
@@ -161,12 +161,23 @@ def _covers(domain: str, *names: str) -> bool:
     return any(name.startswith(head) and name.endswith(tail) for name in names)
 
 
-def _why_no_host(listener: Listener, request: Request) -> str:
+def _why_no_host(snapshot: Snapshot, listener: Listener, request: Request) -> str:
     if request.path == b"*":
         return "OPTIONS * is about the proxy itself: it has no route"
     asked = request.host.decode("latin-1").lower()
     names = [domain for host in listener.virtual_hosts.hosts for domain in host.domains]
-    return f"no virtual host has the name {asked or '(empty)'}{meant(asked, names)}"
+    said = f"no virtual host has the name {asked or '(empty)'}"
+    return said + (_elsewhere(snapshot, listener, request) or meant(asked, names))
+
+
+def _elsewhere(snapshot: Snapshot, listener: Listener, request: Request) -> str:
+    """The Gateways that have a host which the mesh listener lacks."""
+    if listener.is_gateway:
+        return ""
+    found = [(each, each.virtual_hosts.find(request.host)) for each in snapshot.http_listeners if each.is_gateway]
+    return behind_gateways(
+        name for each, host in found if host is not None and "*" not in host.domains for name in each.gateways
+    )
 
 
 # ---- what we answer ourselves

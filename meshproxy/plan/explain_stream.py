@@ -13,7 +13,7 @@ from enum import Enum
 
 from meshproxy.base.addresses import is_ip
 from meshproxy.base.origin import Origin
-from meshproxy.plan.explain_target import Reply, Target, meant, target_of
+from meshproxy.plan.explain_target import Reply, Target, behind_gateways, meant, target_of
 from meshproxy.plan.listener import Listener
 from meshproxy.plan.route import Line, Skipped
 from meshproxy.plan.snapshot import Snapshot
@@ -79,7 +79,7 @@ def explain_stream(snapshot: Snapshot, listener: Listener, connection: Connectio
         return _through(snapshot, listener, table, connection)
     found = listener.connected(connection.host, connection.port)
     if found is None:
-        reply = Reply(404, "NR", _why_no_service(listener, connection))
+        reply = Reply(404, "NR", _why_no_service(snapshot, listener, connection))
         return StreamDecision(connection=connection, listener=listener, reply=reply)
     made = _through(snapshot, listener, found, connection)
     return replace(made, found_by=_found_by(listener, found, connection))
@@ -242,7 +242,7 @@ def _found_by(listener: Listener, table: StreamTable, connection: Connection) ->
     return f"{_covering(entry.names, host) or 'one of its names'} covers {host}"
 
 
-def _why_no_service(listener: Listener, connection: Connection) -> str:
+def _why_no_service(snapshot: Snapshot, listener: Listener, connection: Connection) -> str:
     host, port = connection.host, connection.port
     if listener.connect is None:
         return f"{listener.name} is no forward proxy: CONNECT is not understood"
@@ -253,7 +253,17 @@ def _why_no_service(listener: Listener, connection: Connection) -> str:
         return f"{host} has no port {port}; it has {', '.join(map(str, sorted(ports)))}"
     names = [name for each in entries for name in each.names]
     names += [name for each in listener.virtual_hosts.hosts for name in each.domains if ":" not in name]
-    return f"no service has {host}:{port}{meant(host, names)}"
+    gateways = behind_gateways(name for each in _gateways_for(snapshot, connection) for name in each.gateways)
+    return f"no service has {host}:{port}{gateways or meant(host, names)}"
+
+
+def _gateways_for(snapshot: Snapshot, connection: Connection) -> Iterator[Listener]:
+    """Those with a server of that port and name."""
+    for each in snapshot.listeners:
+        if each.is_gateway and each.streams is not None and each.server_port == connection.port:
+            found = each.streams.find(connection.host, is_tls=True)
+            if found is not None and found.server_names:
+                yield each
 
 
 def _list(names: Iterable[str]) -> str:

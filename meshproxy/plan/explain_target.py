@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from meshproxy.plan.cluster import Cluster, Resolution
@@ -81,3 +81,9 @@ def _why_no_endpoint(cluster: Cluster, clusters: Mapping[str, Cluster]) -> str:
 def meant(asked: str, names: list[str]) -> str:
     close = difflib.get_close_matches(asked, names, n=1) if len(names) <= _MOST_NAMES else []
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def behind_gateways(names: Iterable[str]) -> str:
+    """That Gateways have what the mesh listener was asked for."""
+    known = list(dict.fromkeys(names))
+    return f"; Gateway {' and '.join(known)} {'has' if len(known) == 1 else 'have'} it" if known else ""

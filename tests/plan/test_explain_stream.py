@@ -266,6 +266,14 @@ def test_whom_nobody_has_gets_404_nr(url: str, cause: str):
     assert ended(asked(url, MONGO, WEB)) == (404, "NR", cause)
 
 
+def test_a_gateway_that_has_what_the_mesh_lacks_is_named():
+    assert ended(asked("tls://b.test", PASSED, RULES)) == (
+        404,
+        "NR",
+        "no service has b.test:443; Gateway default/edge has it",
+    )
+
+
 def test_allow_any_lets_it_through():
     made = asked("tcp://else.example:5", MONGO, outbound_traffic_policy="ALLOW_ANY")
     assert made.found_by == "no service has else.example:5, and ALLOW_ANY lets it through"
