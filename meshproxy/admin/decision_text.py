@@ -20,7 +20,7 @@ from meshproxy.plan.fault import Fault
 from meshproxy.plan.header_ops import HeaderOps, Template
 from meshproxy.plan.retry import Retry
 from meshproxy.plan.rewrite import DirectResponse
-from meshproxy.plan.route import Route
+from meshproxy.plan.route import Destination, Mirror, Route
 
 
 class _Requests(Ladder):
@@ -35,6 +35,16 @@ class _Requests(Ladder):
             self._rung(rung)
         self._outcome(decision)
         return self.text
+
+    def destination_more(self, to: Destination | Mirror) -> Iterator[tuple[str, Iterable[str]]]:
+        """What is changed on the way to this one destination, before what the rule changes for all."""
+        if not isinstance(to, Destination):
+            return
+        if to.authority is not None:
+            yield "host", (to.authority.decode("latin-1"),)
+        for label, operations in (("request", to.request_headers), ("response", to.response_headers)):
+            if operations is not None:
+                yield label, operation_lines(operations)
 
     # ---- parts
 

@@ -17,7 +17,7 @@ from meshproxy.control.live import LiveRow
 from meshproxy.plan.cluster import Cluster, Endpoint, Resolution
 from meshproxy.plan.explain_target import Reply, Target
 from meshproxy.plan.limits import Limits
-from meshproxy.plan.route import Action, Forward, Mirror
+from meshproxy.plan.route import Action, Destination, Forward, Mirror
 
 _WIDTH = 80
 LABEL = 14
@@ -79,6 +79,8 @@ class Ladder:
         self.put(label, f"{share}{to.host}, port {to.port}{subset}")
         if target.cause:
             self.put("", f"{target.flag}: {target.cause}", code=RED)
+        for label, texts in self.destination_more(to):
+            self.put(label, *texts, indent=LABEL, width=12)
         if target.cluster is not None:
             for label, texts in self._cluster(target.cluster):
                 self.put(label, *texts, indent=LABEL, width=12)
@@ -103,6 +105,10 @@ class Ladder:
         if used is not None and cluster.limits is not None:
             yield "in use", _usage(cluster.limits, used)
         yield from ((label, (words,)) for label, words in self.cluster_more(cluster))
+
+    def destination_more(self, to: Destination | Mirror) -> Iterable[tuple[str, Iterable[str]]]:
+        """What only some ladders say of a destination."""
+        return ()
 
     def cluster_more(self, cluster: Cluster) -> Iterable[tuple[str, str]]:
         """What only some ladders say."""

@@ -142,6 +142,31 @@ spec:
 # ---- the ladder
 
 
+def test_what_is_changed_for_one_destination_stands_there(capsys, written):
+    path = written("""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: [a.test]
+  http:
+  - route:
+    - destination: {host: a.test, port: {number: 80}}
+      weight: 60
+      headers: {request: {set: {x-to: "1", host: inner.test}}, response: {remove: [x-gone]}}
+    - destination: {host: b.test, port: {number: 80}}
+      weight: 40
+""")
+    assert main(["explain", "-f", path, "http://a.test/"]) == 0
+    first, _, second = capsys.readouterr().out.partition("60% to")[2].partition("40% to")
+    assert [" ".join(line.split()) for line in first.splitlines()[2:5]] == [
+        "host inner.test",
+        "request sets x-to: 1",
+        "response removes x-gone",
+    ]
+    assert "x-to" not in second
+
+
 def test_the_ladder_is_readable_at_80_columns_and_without_colour(capsys):
     assert main(["explain", "-f", BOOKINFO, URL]) == 0
     out = capsys.readouterr().out
