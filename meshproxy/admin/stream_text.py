@@ -84,13 +84,18 @@ def put_front(ladder: Ladder, decision: StreamDecision) -> None:
     if decision.considered:
         ladder.line()
     if chain is not None and chain.tls is not None:
-        ladder.put("tls", *_terminated(chain.tls))
+        ladder.put("tls", *terminated(chain.tls))
         ladder.line()
 
 
 def _asked(connection: Connection) -> str:
     if connection.connects:
         return f"CONNECT {_authority(connection)}, then {_THEN[connection.speaks].format(connection.host)}"
+    return connection_text(connection)
+
+
+def connection_text(connection: Connection) -> str:
+    """The URL that asks for it."""
     return f"{'tls' if connection.speaks is Speaks.TLS else 'tcp'}://{_authority(connection)}"
 
 
@@ -113,7 +118,8 @@ def _put_rung(ladder: Ladder, rung: ChainRung, decision: StreamDecision) -> None
     ladder.rung(label, name, rung.reason, decision.chosen_by, where)
 
 
-def _terminated(tls: ServerTls) -> Iterable[str]:
+def terminated(tls: ServerTls) -> Iterable[str]:
+    """What a client meets whose TLS ends here."""
     ends = f"ends here, {tls.minimum} to {tls.maximum}" if tls.minimum != tls.maximum else f"ends here, {tls.maximum}"
     alpn = f", ALPN {' or '.join(tls.alpn)}" if tls.alpn else ""
     yield f"{ends}{alpn}, client certificate {policy_text(tls.clients)}"

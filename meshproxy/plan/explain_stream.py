@@ -73,16 +73,43 @@ class StreamDecision:
 
 
 def explain_stream(snapshot: Snapshot, listener: Listener, connection: Connection) -> StreamDecision:
-    """What `listener` does with `connection`."""
-    if not connection.connects:
-        table = listener.streams or StreamTable((Chain(http=listener.name, origin=listener.origin),))
-        return _through(snapshot, listener, table, connection)
-    found = listener.connected(connection.host, connection.port)
-    if found is None:
-        reply = Reply(404, "NR", _why_no_service(snapshot, listener, connection))
-        return StreamDecision(connection=connection, listener=listener, reply=reply)
-    made = _through(snapshot, listener, found, connection)
-    return replace(made, found_by=_found_by(listener, found, connection))
+    """What `listener` does with `connection`, and why."""
+    made = decide_stream(snapshot, listener, connection)
+    table = table_of(listener, connection)
+    if table is None:
+        return replace(made, reply=Reply(404, "NR", _why_no_service(snapshot, listener, connection)))
+    chain, connection = made.chain, made.connection
+    found = chain_of(table, connection)
+    return replace(
+        made,
+        found_by=_found_by(listener, table, connection) if connection.connects else "",
+        considered=tuple(_rungs(table, found, connection)),
+        chosen_by=_chosen_by(table, chain, connection) if chain is not None else "",
+        reply=made.reply if chain is not None else Reply(CLOSED, "NR", _why_no_chain(table, connection)),
+    )
+
+
+def decide_stream(snapshot: Snapshot, listener: Listener, connection: Connection) -> StreamDecision:
+    """The same without the reasons."""
+    table = table_of(listener, connection)
+    if table is None:
+        return StreamDecision(connection=connection, listener=listener, reply=Reply(404, "NR", ""))
+    if connection.speaks is Speaks.ANY:
+        connection = replace(connection, speaks=_usual(table))
+    chain = chain_of(table, connection)
+    if chain is None or not (chain.http or chain.tunnel):
+        return StreamDecision(connection=connection, listener=listener, reply=Reply(CLOSED, "NR", ""))
+    destinations = chain.tunnel.action.destinations if chain.tunnel is not None else ()
+    targets = tuple(target_of(each, snapshot.clusters) for each in destinations)
+    reply = _end(chain, targets, connection)
+    return StreamDecision(connection=connection, listener=listener, chain=chain, targets=targets, reply=reply)
+
+
+def table_of(listener: Listener, connection: Connection) -> StreamTable | None:
+    """Where its chain is looked for; None: a CONNECT that leads nowhere."""
+    if connection.connects:
+        return listener.connected(connection.host, connection.port)
+    return listener.streams or StreamTable((Chain(http=listener.name, origin=listener.origin),))
 
 
 def chain_of(table: StreamTable, connection: Connection) -> Chain | None:
@@ -93,26 +120,6 @@ def chain_of(table: StreamTable, connection: Connection) -> Chain | None:
     is_tls = table.needs_hello and connection.speaks is Speaks.TLS
     name = connection.server_name if is_tls else ""
     return table.find(name, is_tls=is_tls, destination=connection.host if connection.connects else "")
-
-
-def _through(snapshot: Snapshot, listener: Listener, table: StreamTable, connection: Connection) -> StreamDecision:
-    if connection.speaks is Speaks.ANY:
-        connection = replace(connection, speaks=_usual(table))
-    chain = chain_of(table, connection)
-    rungs = tuple(_rungs(table, chain, connection))
-    decision = StreamDecision(connection=connection, listener=listener, considered=rungs)
-    if chain is None or not (chain.http or chain.tunnel):
-        return replace(decision, reply=Reply(CLOSED, "NR", _why_no_chain(table, connection)))
-    targets: tuple[Target, ...] = ()
-    if chain.tunnel is not None:
-        targets = tuple(target_of(each, snapshot.clusters) for each in chain.tunnel.action.destinations)
-    return replace(
-        decision,
-        chain=chain,
-        chosen_by=_chosen_by(table, chain, connection),
-        targets=targets,
-        reply=_end(chain, targets, connection),
-    )
 
 
 def _usual(table: StreamTable) -> Speaks:
