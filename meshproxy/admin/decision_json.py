@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
+from meshproxy.admin.stream_json import chain_rungs, front_json, stream_json
+from meshproxy.admin.target_json import NOBODY, UNUSED, Live, destination_json, percent
 from meshproxy.base.units import duration_text
-from meshproxy.control.live import LiveRow
-from meshproxy.plan.cluster import Endpoint
-from meshproxy.plan.explain import Decision, Rung, Target, rule_of, source
+from meshproxy.control.in_use import Breakers
+from meshproxy.plan.explain import Decision, Rung, rule_of, source
+from meshproxy.plan.explain_stream import StreamDecision
+from meshproxy.plan.explain_target import Target
 from meshproxy.plan.fault import Fault
 from meshproxy.plan.retry import Retry
 from meshproxy.plan.rewrite import DirectResponse, Redirect, Rewrite, location
 from meshproxy.plan.route import Mirror, Route
 
-Live = Mapping[tuple[str, str], LiveRow]
-"""How endpoints are doing, by cluster and address; empty where nothing runs."""
 
-NOBODY: Live = {}
+def decision_json(
+    decision: Decision | StreamDecision, live: Live = NOBODY, breakers: Breakers = UNUSED
+) -> dict[str, Any]:
+    """`live`, `breakers`: how endpoints and limits are doing, where a running proxy is asked. Behind a filter chain it
+    says which."""
+    if isinstance(decision, StreamDecision):
+        return stream_json(decision, live, breakers)
+    front = decision.front
+    said = _request_json(decision, live, breakers)
+    return said | ({} if front is None else front_json(front) | {"chains": chain_rungs(front)})
 
 
-def decision_json(decision: Decision, live: Live = NOBODY) -> dict[str, Any]:
-    """`live`: endpoints say how they are doing, where a running proxy is asked."""
+def _request_json(decision: Decision, live: Live, breakers: Breakers) -> dict[str, Any]:
     host, route, reply = decision.virtual_host, decision.route, decision.reply
     at = source(decision)
     written = rule_of(route) if route is not None else None
@@ -34,7 +41,9 @@ def decision_json(decision: Decision, live: Live = NOBODY) -> dict[str, Any]:
         "source": {"file": at.file, "line": at.line} if at is not None else None,
         "considered": [_rung(rung) for rung in decision.considered],
         "action": action(route),
-        "destinations": [_destination(target, len(decision.targets), live) for target in decision.targets],
+        "destinations": [
+            destination_json(target, len(decision.targets), live, breakers) for target in decision.targets
+        ],
         "status": reply.status if reply is not None else None,
         "flag": (reply.flag or None) if reply is not None else None,
         "timeout": duration_text(route.timeout) if route is not None and route.timeout is not None else None,
@@ -62,16 +71,6 @@ def governing(decision: Decision) -> str:
     return decision.virtual_host.virtual_service if decision.virtual_host is not None else ""
 
 
-def address(endpoint: Endpoint) -> str:
-    if not endpoint.port:
-        return endpoint.address
-    return f"[{endpoint.address}]:{endpoint.port}" if ":" in endpoint.address else f"{endpoint.address}:{endpoint.port}"
-
-
-def percent(millionths: int) -> float:
-    return millionths / 10_000
-
-
 def _rung(rung: Rung) -> dict[str, Any]:
     where = f" ({rung.line[0]}:{rung.line[1]})" if rung.line is not None else ""
     return {
@@ -80,26 +79,6 @@ def _rung(rung: Rung) -> dict[str, Any]:
         "matched": not rung.reason,
         "reason": rung.reason + where if rung.reason else None,
     }
-
-
-def _destination(target: Target, of: int, live: Live) -> dict[str, Any]:
-    """An only destination gets everything, whatever its weight."""
-    to, cluster = target.to, target.cluster
-    return {
-        "host": to.host,
-        "subset": to.subset or None,
-        "port": to.port,
-        "weight": getattr(to, "weight", None) if of > 1 else 100,
-        "cluster": to.cluster,
-        "endpoints": [_endpoint(to.cluster, each, live) for each in cluster.endpoints] if cluster is not None else [],
-    }
-
-
-def _endpoint(cluster: str, endpoint: Endpoint, live: Live) -> dict[str, Any]:
-    name = address(endpoint)
-    row = live.get((cluster, name))
-    state = {"live": asdict(row)} if row is not None else {}
-    return {"address": name, "labels": dict(endpoint.labels), **state}
 
 
 def _mirror(target: Target) -> dict[str, Any]:

@@ -8,11 +8,15 @@ import json
 import pickle
 from urllib.parse import parse_qs
 
-from meshproxy.admin.decision_json import Live, decision_json
+from meshproxy.admin.decision_json import decision_json
 from meshproxy.admin.decision_text import render_text
-from meshproxy.control.asked import Asked, AskedError, answer_to
+from meshproxy.admin.target_json import Live
+from meshproxy.control.asked import Asked, AskedError
+from meshproxy.control.asked_stream import decision_on
+from meshproxy.control.in_use import breakers
 from meshproxy.control.service import Service
 from meshproxy.plan.explain import Decision
+from meshproxy.plan.explain_stream import StreamDecision
 from meshproxy.plan.snapshot import Snapshot
 
 
@@ -31,9 +35,10 @@ async def explained(service: Service, query: str) -> tuple[int, str, str]:
         return 400, f"{error}\n", _TEXT
     rows = await service.fleet.endpoints() if service.fleet is not None else ()
     live: Live = {(row.cluster, row.address): row for row in rows}
+    used = breakers(service.stats)
     if given.get("format") == ["json"]:
-        return 200, json.dumps(decision_json(decision, live), indent=2) + "\n", "application/json"
-    return 200, render_text(decision, color=given.get("color") == ["true"], live=live), _TEXT
+        return 200, json.dumps(decision_json(decision, live, used), indent=2) + "\n", "application/json"
+    return 200, render_text(decision, color=given.get("color") == ["true"], live=live, breakers=used), _TEXT
 
 
 _TEXT = "text/plain; charset=UTF-8"
@@ -52,6 +57,6 @@ def _asked(given: dict[str, list[str]]) -> Asked:
     )
 
 
-def _decided(pickled: bytes, asked: Asked) -> Decision:
+def _decided(pickled: bytes, asked: Asked) -> Decision | StreamDecision:
     snapshot: Snapshot = pickle.loads(pickled)
-    return answer_to(snapshot, asked)
+    return decision_on(snapshot, asked)

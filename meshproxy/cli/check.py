@@ -10,8 +10,9 @@ from meshproxy.base import clock
 from meshproxy.cli.findings import FORMS, LEVELS, counted, render
 from meshproxy.cli.options import Parser, color
 from meshproxy.compiler.build import build_snapshot
+from meshproxy.compiler.findings import skipped_kinds
 from meshproxy.compiler.options import BuildOptions
-from meshproxy.control.sources.files import Loaded, load
+from meshproxy.control.sources.files import load
 from meshproxy.model.catalog import Catalog, read_catalog
 from meshproxy.model.problem import UNREADABLE, Level, Problem
 
@@ -39,19 +40,21 @@ def main(argv: Sequence[str]) -> int:
     )
     args = parser.parse_args(argv)
     loaded = load(tuple(args.paths), {"-": sys.stdin.buffer.read()} if "-" in args.paths else {})
-    problems = findings(loaded, namespace=args.namespace)
+    catalog, read = read_catalog(loaded.sources, namespace=args.namespace)
+    problems = findings(catalog, (*loaded.problems, *read), namespace=args.namespace)
     texts = {source.name: source.text for source in loaded.sources}
     sys.stdout.write(render(problems, args.output, texts=texts, color=color(sys.stdout)))
     if args.output == "text":
-        sys.stderr.write(f"{counted(problems)} in {_files(len(texts))}\n")
+        skipped = skipped_kinds(catalog)
+        note = f"; skipped: {skipped}" if skipped else ""
+        sys.stderr.write(f"{counted(problems)} in {_files(len(texts))}{note}\n")
     return exit_code(problems, LEVELS[args.failure_threshold])
 
 
-def findings(loaded: Loaded, *, namespace: str) -> tuple[Problem, ...]:
-    """Everything to be said of what was loaded: by its reader, by the analyzers, and by the compiler."""
-    catalog, read = read_catalog(loaded.sources, namespace=namespace)
-    said = [*loaded.problems, *read, *check(catalog)]
-    if not any(problem.level is Level.ERROR for problem in (*loaded.problems, *read)):
+def findings(catalog: Catalog, read: Sequence[Problem], *, namespace: str) -> tuple[Problem, ...]:
+    """Everything to be said of `catalog`: what was `read` of problems, and by the analyzers and the compiler."""
+    said = [*read, *check(catalog)]
+    if not any(problem.level is Level.ERROR for problem in read):
         # the compiler builds what was read without an error
         said += _compiled(catalog, said, namespace)
     return arranged(said, catalog)

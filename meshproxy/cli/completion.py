@@ -49,6 +49,12 @@ _BASH = """\
 _meshproxy() {{
     local cur="${{COMP_WORDS[COMP_CWORD]}}" prev="${{COMP_WORDS[COMP_CWORD-1]}}" verb="${{COMP_WORDS[1]}}"
     COMPREPLY=()
+    # --flag=value is three words here
+    if [[ $cur == = ]]; then
+        cur="" prev="$prev="
+    elif [[ $prev == = ]]; then
+        prev="${{COMP_WORDS[COMP_CWORD-2]}}="
+    fi
     if [[ $COMP_CWORD -eq 1 ]]; then
         COMPREPLY=($(compgen -W "{verbs}" -- "$cur"))
         return
@@ -85,7 +91,7 @@ def _bash_verb(verb: str, parser: argparse.ArgumentParser) -> str:
     operand = f'COMPREPLY=($(compgen -W "{" ".join(words)}" -- "$cur"))' if words else ":"
     return _BASH_VERB.format(
         verb=verb,
-        values="\n".join(f"        {line}" for action in options if _valued(action) for line in _bash_value(action)),
+        values="\n".join(f"        {line}" for action in options if action.nargs != 0 for line in _bash_value(action)),
         flags=" ".join(flag for action in options for flag in action.option_strings),
         operand=_BASH_FILES if any(map(_takes_path, operands)) else operand,
     )
@@ -93,7 +99,8 @@ def _bash_verb(verb: str, parser: argparse.ArgumentParser) -> str:
 
 def _bash_value(action: argparse.Action) -> Iterator[str]:
     """What may follow the flag; nothing is offered where only the user knows."""
-    names = "|".join(action.option_strings)
+    long = [f"{flag}=" for flag in action.option_strings if flag.startswith("--")]
+    names = "|".join([*(action.option_strings if _valued(action) else ()), *long])
     if choices := _choices(action):
         yield f'{names}) COMPREPLY=($(compgen -W "{" ".join(choices)}" -- "$cur")); return ;;'
     elif _takes_path(action):
@@ -150,12 +157,22 @@ def _zsh_specs(action: argparse.Action) -> Iterator[str]:
     offered = f"({' '.join(_choices(action))})" if _choices(action) else "_files" if _takes_path(action) else " "
     name = str(action.metavar or action.dest).split("|")[0].replace(":", "\\:").replace("[", "(").replace("]", ")")
     if not action.option_strings:
-        yield _quoted(f"*:{name}:{offered}")
+        # two that take all the rest are an error: those that take one word take the next
+        yield _quoted(f"{':' if action.nargs is None else '*:'}{name}:{offered}")
         return
-    many = "*" if isinstance(action, argparse._AppendAction) else ""
+    before = "*" if isinstance(action, argparse._AppendAction) else f"({' '.join(action.option_strings)})"
     for flag in action.option_strings:
-        value = f":{name}:{offered}" if _valued(action) else ""
-        yield _quoted(f"{many}{flag}[{about}]{value}")
+        behind, value = _zsh_value(action, f"{name}:{offered}", long=flag.startswith("--"))
+        yield _quoted(f"{before}{flag}{behind}[{about}]{value}")
+
+
+def _zsh_value(action: argparse.Action, value: str, *, long: bool) -> tuple[str, str]:
+    """How the value of a flag stands behind it: `--flag=value` or `--flag value`, `-fvalue` or `-f value`."""
+    if action.nargs == 0:
+        return "", ""
+    if not _valued(action):
+        return "=-", f"::{value}"
+    return "=" if long else "+", f":{value}"
 
 
 def _quoted(text: str) -> str:

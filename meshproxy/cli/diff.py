@@ -15,6 +15,7 @@ from meshproxy.cli.explain import gateway_name
 from meshproxy.cli.options import Parser, add_maps, add_outbound, add_workload, color
 from meshproxy.cli.outcome import differences, outcome
 from meshproxy.cli.request_lines import read_requests
+from meshproxy.cli.stream_changes import StreamChange, stream_changes
 from meshproxy.control.asked import AskedError, answer_to
 from meshproxy.plan.snapshot import Snapshot
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     args = _parser().parse_args(argv)
     try:
         old, new = (compile_files((path,), build_options(args)).snapshot for path in (args.old, args.new))
-        entries = [*map(_entry, changes(old, new))] if args.requests is None else _replayed(args, old, new)
+        entries = _compared(old, new) if args.requests is None else _replayed(args, old, new)
     except RefusedError:
         return _CONFIG
     if args.output == "json":
@@ -60,6 +61,21 @@ def _parser() -> Parser:
 
 
 Entry = dict[str, Any]
+
+
+def _compared(old: Snapshot, new: Snapshot) -> list[Entry]:
+    return [*map(_entry, changes(old, new)), *map(_of_stream, stream_changes(old, new))]
+
+
+def _of_stream(change: StreamChange) -> Entry:
+    return {
+        "kind": change.kind,
+        "rule": change.rule,
+        "source": change.place,
+        "listener": change.listener,
+        "request": change.connection,
+        "differences": _pairs(change.differences),
+    }
 
 
 def _entry(change: Change) -> Entry:
@@ -122,7 +138,9 @@ def _text(entry: Entry, *, colored: bool) -> str:
 def _lines(entry: Entry, *, colored: bool) -> Iterator[str]:
     sign, code = _SIGNS[entry["kind"]]
     head = (
-        f"{sign} {entry['kind']:8} {entry['rule']}  {entry['source']}" if "rule" in entry else f"{sign} {_where(entry)}"
+        f"{sign} {entry['kind']:8} {entry['rule']}  {entry['source']}".rstrip()
+        if "rule" in entry
+        else f"{sign} {_where(entry)}"
     )
     yield f"\x1b[{code}m{head}\x1b[0m" if colored else head
     yield f"    {entry['request']}"

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from meshproxy.cli.options import Parser, add_config, add_maps, add_outbound, add_workload, color, config_paths
-from meshproxy.control.asked import Asked, AskedError, answer_to
+from meshproxy.control.asked import Asked, AskedError
+from meshproxy.control.asked_stream import decision_on
 from meshproxy.control.settings import Address, address_text, parse_address
 
 _OK, _FAILURE, _CONFIG = 0, 1, 65
@@ -18,6 +19,9 @@ _EXAMPLES = """\
   meshproxy explain -f config/ -H 'end-user: jason' -o json http://reviews:9080/reviews/0
   meshproxy explain -f config/ --gateway default/bookinfo http://bookinfo.example.com/productpage
   meshproxy explain -f config/ curl -s -H 'host: reviews:9080' http://127.0.0.1:15001/reviews/0
+  meshproxy explain -f config/ --gateway default/passthrough tls://nginx.example.com:443
+  meshproxy explain -f config/ tcp://mongo:27017
+  meshproxy explain -f config/ -X CONNECT api.example.com:443
   meshproxy explain --admin 127.0.0.1:15000 http://reviews:9080/reviews/0
 """
 
@@ -49,7 +53,12 @@ def _parser() -> Parser:
     add_outbound(parser)
     parser.add_argument("--admin", metavar="HOST:PORT", type=_address, help="ask the proxy whose admin port this is")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="(default %(default)s)")
-    parser.add_argument("url", metavar="URL", nargs="?", help="such as http://reviews:9080/reviews/0, or a curl line")
+    parser.add_argument(
+        "url",
+        metavar="URL",
+        nargs="?",
+        help="such as http://reviews:9080/reviews/0, tls://SNI:PORT, tcp://HOST:PORT, or a curl line",
+    )
     return parser
 
 
@@ -104,7 +113,7 @@ def _from_files(parser: Parser, args: argparse.Namespace, asked: Asked) -> int:
 
     try:
         snapshot = compile_files(config_paths(args), build_options(args)).snapshot
-        decision = answer_to(snapshot, asked)
+        decision = decision_on(snapshot, asked)
     except RefusedError:
         return _CONFIG
     except AskedError as error:

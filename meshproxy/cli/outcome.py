@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshproxy.admin.decision_json import address, percent, rewritten
-from meshproxy.admin.decision_text import cluster_policies, fault_lines, operation_lines, policy_text, retry_line
+from meshproxy.admin.decision_json import rewritten
+from meshproxy.admin.decision_text import fault_lines, operation_lines, retry_line
+from meshproxy.admin.ladder import cluster_policies, policy_text
+from meshproxy.admin.stream_text import terminated
+from meshproxy.admin.target_json import address, percent
 from meshproxy.base.units import duration_text
-from meshproxy.plan.explain import Decision, Target
+from meshproxy.plan.explain import Decision
+from meshproxy.plan.explain_stream import StreamDecision
+from meshproxy.plan.explain_target import Target
 from meshproxy.plan.rewrite import DirectResponse
 from meshproxy.plan.route import Mirror, Route
 
@@ -20,6 +25,26 @@ _OF = " of "
 def outcome(decision: Decision) -> Outcome:
     """Subject → words; only what is there."""
     return {subject: words for subject, words in _subjects(decision) if words}
+
+
+def stream_outcome(decision: StreamDecision) -> Outcome:
+    """The same of a connection."""
+    return {subject: words for subject, words in _of_stream(decision) if words}
+
+
+def _of_stream(decision: StreamDecision) -> Iterator[tuple[str, str]]:
+    reply, chain = decision.reply, decision.chain
+    if reply is not None:
+        why = f" ({reply.cause})" if reply.cause else ""
+        yield "ends", f"{reply.status or 'closed'} {reply.flag}{why}"
+    if chain is not None:
+        yield "TLS", ", ".join(terminated(chain.tls)) if chain.tls is not None else ""
+        yield "HTTP", f"by the listener {chain.http}" if chain.http else ""
+    yield "sends to", _shares(decision)
+    for target in decision.targets:
+        yield from _cluster(target)
+        if target.cluster is not None:
+            yield f"idle timeout{_OF}{_name(target)}", duration_text(target.cluster.stream_idle_timeout)
 
 
 def differences(before: Outcome, after: Outcome) -> dict[str, tuple[str, str]]:
@@ -45,7 +70,7 @@ def _subjects(decision: Decision) -> Iterator[tuple[str, str]]:
         yield from _policies(route, decision)
 
 
-def _shares(decision: Decision) -> str:
+def _shares(decision: Decision | StreamDecision) -> str:
     total = sum(getattr(target.to, "weight", 0) for target in decision.targets)
     return " + ".join(
         f"{100 * getattr(target.to, 'weight', 0) / total:.4g}% {_name(target)}"

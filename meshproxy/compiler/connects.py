@@ -14,7 +14,7 @@ from meshproxy.compiler.mesh import Governing
 from meshproxy.compiler.protocols import Protocol
 from meshproxy.compiler.registry import Service, ServicePort
 from meshproxy.compiler.scope import Scope
-from meshproxy.compiler.streams import tcp_chains, tls_chains, to_service
+from meshproxy.compiler.streams import Chains, tcp_chains, tls_chains, to_service
 from meshproxy.compiler.virtual_services import Bound
 from meshproxy.model.hosts import MESH
 from meshproxy.model.service_entry import ServiceEntry
@@ -47,16 +47,16 @@ def build_connects(bound: list[Bound], mesh: Scope, *, any_host: bool) -> Connec
 def _table(service: Service, port: ServicePort, candidates: list[Bound], mesh: Scope) -> StreamTable:
     """The rules of the first VirtualService that has any for this port; the service itself for all else."""
     scope = replace(mesh, service=service.host, port=port.number)
-    chains: list[Chain] = []
+    found = Chains()
     for each in candidates:
         if port.protocol is Protocol.TLS:
-            chains = list(tls_chains((each,), scope))
+            found.add(tls_chains((each,), scope))
         elif port.protocol is Protocol.TCP:
-            chains = list(tcp_chains((each,), scope))
-        if chains:
+            found.add(tcp_chains((each,), scope))
+        if found.chains:
             break
-    chains.append(Chain(tunnel=to_service(service.host, port.number)))
-    return StreamTable(tuple(chains), http=MESH if port.protocol is Protocol.SNIFFED else "")
+    found.add((Chain(tunnel=to_service(service.host, port.number)),))
+    return found.table(http=MESH if port.protocol is Protocol.SNIFFED else "")
 
 
 def _networks(service: Service) -> tuple[Network, ...]:

@@ -6,11 +6,12 @@ A field leaves this table with the change that makes it act.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
 from meshproxy.compiler.report import Report
-from meshproxy.model.catalog import Catalog
+from meshproxy.model.catalog import Catalog, Skipped
 from meshproxy.model.connection_pool import HTTPSettings
 from meshproxy.model.http_match import HTTPMatchRequest
 from meshproxy.model.http_policies import HTTPRetry
@@ -58,7 +59,7 @@ _NOT_COUNTED = frozenset((*_WITHOUT_EFFECT, "deployments", "config_maps", "defin
 
 def find_unsupported(catalog: Catalog, report: Report) -> None:
     for skipped in catalog.skipped:
-        if skipped.api_version.partition("/")[0].endswith(_MESH_GROUPS):
+        if _is_of_mesh(skipped):
             report.unsupported(skipped.kind, skipped.origin)
     for name in _WITHOUT_EFFECT:
         for policy in getattr(catalog, name):
@@ -74,6 +75,17 @@ def find_unsupported(catalog: Catalog, report: Report) -> None:
     ):
         for resource in resources:
             _walk(resource, report)
+
+
+def _is_of_mesh(skipped: Skipped) -> bool:
+    return skipped.api_version.partition("/")[0].endswith(_MESH_GROUPS)
+
+
+def skipped_kinds(catalog: Catalog) -> str:
+    """What stands in the files and is none of a proxy's business, in words: `7 Deployment, 1 ConfigMap`; empty for
+    nothing. Objects of the mesh that do not act are findings."""
+    counts = Counter(each.kind for each in catalog.skipped if not _is_of_mesh(each))
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def _walk(message: Message, report: Report) -> None:

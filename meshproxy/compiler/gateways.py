@@ -19,7 +19,7 @@ from meshproxy.compiler.report import Report
 from meshproxy.compiler.routes import build_routes, skipped_blocks
 from meshproxy.compiler.scope import Scope
 from meshproxy.compiler.selection import has_labels
-from meshproxy.compiler.streams import auto_passthrough, first_tcp, tls_chains
+from meshproxy.compiler.streams import Chains, auto_passthrough, first_tcp, tls_chains
 from meshproxy.compiler.virtual_services import Bound
 from meshproxy.model.catalog import Catalog
 from meshproxy.model.gateway import Gateway, Server
@@ -28,7 +28,7 @@ from meshproxy.model.problem import SCHEMA_WARNING
 from meshproxy.plan.cluster import Cluster
 from meshproxy.plan.listener import Listener
 from meshproxy.plan.route import Route, Skipped
-from meshproxy.plan.stream_table import Chain, StreamTable
+from meshproxy.plan.stream_table import Chain
 from meshproxy.plan.table import RouteTable, VirtualHost, VirtualHosts
 
 _ANY_ADDRESS = "0.0.0.0"
@@ -163,19 +163,18 @@ def _listener(key: Key, places: list[_Place], around: Surroundings) -> Listener:
     name = f"{address}_{number}"
     host, port = _opened(address, number, around.options)
     proxied = any(_speaks_proxy_protocol(place.gateway, around.scope.report) for place in places)
-    chains: list[Chain] = []
+    chains = Chains()
     behind: list[Listener] = []
     hosts = VirtualHosts(())
     protocol = by_word(places[0].server.port.protocol) if places[0].server.port is not None else Protocol.HTTP
     if protocol is Protocol.HTTP:
         hosts = _virtual_hosts(places, around)
-        chains = [Chain(http=name)]
+        chains.add((Chain(http=name),))
     elif protocol is Protocol.TLS:
         for place in places:
             _add_tls(place, (host, port), around, chains, behind)
     else:
-        chain = first_tcp(_of_hosts(places[0], around), around.at(places[0]))
-        chains = [chain] if chain is not None else []
+        chains.add(first_tcp(_of_hosts(places[0], around), around.at(places[0])))
     return Listener(
         name=name,
         host=host,
@@ -185,15 +184,13 @@ def _listener(key: Key, places: list[_Place], around: Surroundings) -> Listener:
         is_gateway=True,
         origin=places[0].server.at.origin,
         gateways=tuple(dict.fromkeys(place.gateway.meta.full_name for place in places)),
-        streams=StreamTable(tuple(chains), proxy_protocol=proxied)
-        if proxied or protocol is not Protocol.HTTP
-        else None,
+        streams=chains.table(proxy_protocol=proxied) if proxied or protocol is not Protocol.HTTP else None,
         behind=tuple(behind),
     )
 
 
 def _add_tls(
-    place: _Place, opened: tuple[str, int], around: Surroundings, chains: list[Chain], behind: list[Listener]
+    place: _Place, opened: tuple[str, int], around: Surroundings, chains: Chains, behind: list[Listener]
 ) -> None:
     """The chains of one TLS server, and the listener behind it where HTTP is."""
     server = place.server
@@ -203,17 +200,28 @@ def _add_tls(
     names = tuple(host.rpartition("/")[2].lower() for host in server.hosts)
     owner = place.gateway.meta
     if tls.mode == "AUTO_PASSTHROUGH":
-        chains += auto_passthrough(names, around.clusters)
+        chains.add(auto_passthrough(names, around.clusters))
     elif tls.mode not in TERMINATING:
-        chains += tls_chains(_of_hosts(place, around), around.at(place))
+        chains.add(tls_chains(_of_hosts(place, around), around.at(place)))
     elif port.protocol.upper() not in _OF_HTTP:
         built = around.certificates.build(tls, owner.namespace, ())
-        chain = first_tcp(_of_hosts(place, around), around.at(place), names, built)
-        chains += [chain] if chain is not None else []
+        chains.add(first_tcp(_of_hosts(place, around), around.at(place), names, built))
     else:
         built = around.certificates.build(tls, owner.namespace, _ALPN)
         name = f"https.{port.number}.{port.name}.{owner.name}.{owner.namespace}"
-        chains.append(Chain(server_names=names, is_tls=True, tls=built, http=name, origin=server.at.origin))
+        at = server.at.field("hosts")
+        chains.add(
+            (
+                Chain(
+                    server_names=names,
+                    is_tls=True,
+                    tls=built,
+                    http=name,
+                    origin=server.at.origin,
+                    lines=((at.file, at.line),),
+                ),
+            )
+        )
         behind.append(
             Listener(
                 name=name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from meshproxy.base.origin import Origin
@@ -19,10 +19,9 @@ from meshproxy.compiler.policies import (
 )
 from meshproxy.compiler.report import UnusableError
 from meshproxy.compiler.scope import Scope
-from meshproxy.compiler.selection import has_labels
 from meshproxy.model.destination import Destination as Written
 from meshproxy.model.destination import HTTPRouteDestination
-from meshproxy.model.hosts import MESH, cluster_name, resolve_gateway, resolve_host
+from meshproxy.model.hosts import cluster_name, resolve_host
 from meshproxy.model.http_match import HTTPMatchRequest
 from meshproxy.model.virtual_service import HTTPRoute, VirtualService
 from meshproxy.plan.hashing import HashPolicy
@@ -95,26 +94,10 @@ def skipped_blocks(service: VirtualService, scope: Scope, first: int = 0) -> tup
 
 
 def why_skipped(block: HTTPMatchRequest, scope: Scope, owner: str) -> tuple[str, str] | None:
-    """Field and reason for which the block can take nothing here: what does not depend on the request (Istio:
-    sourceMatchHTTP). `gateways` overrides the source conditions."""
+    """Field and reason for which the block can take nothing here, whatever the request."""
     if asks_for_claims(block, scope.report):
         return "headers", "it asks for claims of a JWT, which nothing verifies here"
-    if block.gateways:
-        if scope.gateway not in (resolve_gateway(name, owner) for name in block.gateways):
-            return "gateways", f"gateways: wanted {' or '.join(block.gateways)}, got {scope.gateway}"
-    elif not has_labels(scope.labels, block.source_labels):
-        got = _pairs(scope.labels) or "a workload without labels"
-        return "source_labels", f"sourceLabels: wanted {_pairs(block.source_labels)}, got {got}"
-    elif block.source_namespace not in ("", scope.namespace):
-        return "source_namespace", f"sourceNamespace: wanted {block.source_namespace}, got {scope.namespace}"
-    if block.port not in (0, scope.port):
-        whose = "the service" if scope.gateway == MESH else "the gateway"
-        return "port", f"port: wanted {block.port}, got {scope.port}, the port of {whose}"
-    return None
-
-
-def _pairs(labels: Mapping[str, str]) -> str:
-    return ",".join(f"{key}={value}" for key, value in labels.items())
+    return scope.why_not(block, owner)
 
 
 def _name(rule: HTTPRoute, block: HTTPMatchRequest | None) -> str:

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from meshproxy.compiler.hashing import Hashing
 from meshproxy.compiler.registry import Registry
 from meshproxy.compiler.report import NO_PORT, Report
+from meshproxy.compiler.selection import has_labels
 from meshproxy.model.destination import Destination
-from meshproxy.model.hosts import MESH, resolve_host
+from meshproxy.model.hosts import MESH, resolve_gateway, resolve_host
+
+
+class Placed(Protocol):
+    """What a match of any protocol asks of the place where it is compiled."""
+
+    @property
+    def gateways(self) -> tuple[str, ...]: ...
+    @property
+    def source_labels(self) -> Mapping[str, str]: ...
+    @property
+    def source_namespace(self) -> str: ...
+    @property
+    def port(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +66,23 @@ class Scope:
                 destination.at.origin,
             )
         return host, self.port
+
+    def why_not(self, match: Placed, owner: str) -> tuple[str, str] | None:
+        """Field and reason for which `match`, of a resource in namespace `owner`, can take nothing here: what does not
+        depend on the request (Istio: sourceMatchHTTP). `gateways` overrides the source conditions."""
+        if match.gateways:
+            if self.gateway not in (resolve_gateway(name, owner) for name in match.gateways):
+                return "gateways", f"gateways: wanted {' or '.join(match.gateways)}, got {self.gateway}"
+        elif not has_labels(self.labels, match.source_labels):
+            got = _pairs(self.labels) or "a workload without labels"
+            return "source_labels", f"sourceLabels: wanted {_pairs(match.source_labels)}, got {got}"
+        elif match.source_namespace not in ("", self.namespace):
+            return "source_namespace", f"sourceNamespace: wanted {match.source_namespace}, got {self.namespace}"
+        if match.port not in (0, self.port):
+            whose = "the service" if self.gateway == MESH else "the gateway"
+            return "port", f"port: wanted {match.port}, got {self.port}, the port of {whose}"
+        return None
+
+
+def _pairs(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in labels.items())

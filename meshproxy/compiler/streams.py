@@ -4,63 +4,97 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from meshproxy.compiler.report import UnusableError
 from meshproxy.compiler.scope import Scope
-from meshproxy.compiler.selection import has_labels
 from meshproxy.compiler.virtual_services import Bound
 from meshproxy.model.destination import RouteDestination
-from meshproxy.model.hosts import cluster_name, host_matches, resolve_gateway
+from meshproxy.model.hosts import cluster_name, host_matches
 from meshproxy.model.virtual_service import L4MatchAttributes, TCPRoute, TLSMatchAttributes, TLSRoute
 from meshproxy.plan.cluster import Cluster
-from meshproxy.plan.route import Destination, Forward
+from meshproxy.plan.route import Destination, Forward, Line, Skipped
 from meshproxy.plan.server_tls import ServerTls
-from meshproxy.plan.stream_table import Chain, Network, StreamRoute
+from meshproxy.plan.stream_table import Chain, Network, StreamRoute, StreamTable
+
+Rung = Chain | Skipped
 
 
-def tls_chains(bound: Iterable[Bound], scope: Scope, *, is_tls: bool = True) -> Iterator[Chain]:
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """Filter chains in the making, and the matches left out between them."""
+
+    chains: list[Chain] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def add(self, rungs: Iterable[Rung]) -> None:
+        for each in rungs:
+            if isinstance(each, Skipped):
+                self.skipped.append(replace(each, before=len(self.chains)))
+            else:
+                self.chains.append(each)
+
+    def table(self, *, proxy_protocol: bool = False, http: str = "") -> StreamTable:
+        return StreamTable(tuple(self.chains), proxy_protocol=proxy_protocol, http=http, skipped=tuple(self.skipped))
+
+
+def tls_chains(bound: Iterable[Bound], scope: Scope) -> Iterator[Rung]:
     """A chain for every match of every tls rule that can apply in `scope`, in order."""
     for each in bound:
         for rule in each.service.tls:
-            for match in rule.match:
-                if _applies(match, scope, each.namespace):
-                    tunnel = _tunnel(rule, scope, each.namespace)
-                    if tunnel is not None:
-                        yield Chain(
-                            server_names=tuple(name.lower() for name in match.sni_hosts),
-                            networks=_networks(match.destination_subnets),
-                            is_tls=is_tls,
-                            tunnel=tunnel,
-                            origin=match.at.origin,
-                        )
+            for index, match in enumerate(rule.match):
+                skipped = _skipped(match, index, scope, each.namespace)
+                if skipped is not None:
+                    yield skipped
+                    continue
+                tunnel = _tunnel(rule, scope, each.namespace)
+                if tunnel is not None:
+                    yield Chain(
+                        server_names=tuple(name.lower() for name in match.sni_hosts),
+                        networks=_networks(match.destination_subnets),
+                        is_tls=True,
+                        tunnel=tunnel,
+                        origin=match.at.origin,
+                        match_index=index,
+                        lines=_lines(match, "destination_subnets", "sni_hosts"),
+                    )
 
 
-def tcp_chains(bound: Iterable[Bound], scope: Scope) -> Iterator[Chain]:
+def tcp_chains(bound: Iterable[Bound], scope: Scope) -> Iterator[Rung]:
     """The tcp rules that can apply, in order; the first one that asks for no network ends the list."""
     for each in bound:
         for rule in each.service.tcp:
-            for match in rule.match or (None,):
-                if match is not None and not _applies(match, scope, each.namespace):
+            for index, match in enumerate(rule.match) if rule.match else ((None, None),):
+                skipped = _skipped(match, index, scope, each.namespace)
+                if skipped is not None:
+                    yield skipped
                     continue
                 tunnel = _tunnel(rule, scope, each.namespace)
                 if tunnel is None:
                     continue
                 networks = _networks(match.destination_subnets) if match is not None else ()
-                yield Chain(networks=networks, tunnel=tunnel, origin=(match or rule).at.origin)
+                yield Chain(
+                    networks=networks,
+                    tunnel=tunnel,
+                    origin=(match or rule).at.origin,
+                    match_index=index,
+                    lines=_lines(match, "destination_subnets") if match is not None else (),
+                )
                 if not networks:
                     return
 
 
 def first_tcp(
     bound: Iterable[Bound], scope: Scope, server_names: Sequence[str] = (), tls: ServerTls | None = None
-) -> Chain | None:
+) -> Iterator[Rung]:
     """A gateway's server of bytes: one rule for all its connections, whatever networks it asks for."""
-    found = next(tcp_chains(bound, scope), None)
-    if found is None or found.tunnel is None:
-        return None
-    return Chain(
-        server_names=tuple(server_names), is_tls=tls is not None, tls=tls, tunnel=found.tunnel, origin=found.origin
-    )
+    for each in tcp_chains(bound, scope):
+        if isinstance(each, Chain):
+            yield replace(
+                each, server_names=tuple(server_names), networks=(), is_tls=tls is not None, tls=tls, lines=()
+            )
+            return
+        yield each
 
 
 def auto_passthrough(hosts: Sequence[str], clusters: Mapping[str, Cluster]) -> Iterator[Chain]:
@@ -82,14 +116,21 @@ def to_service(host: str, port: int, service: str = "") -> StreamRoute:
     return StreamRoute(name="", action=Forward((destination,), 1), service=service or host)
 
 
-def _applies(match: TLSMatchAttributes | L4MatchAttributes, scope: Scope, owner: str) -> bool:
-    """What does not depend on the connection; `gateways` overrides the source conditions."""
-    if match.gateways:
-        if scope.gateway not in (resolve_gateway(name, owner) for name in match.gateways):
-            return False
-    elif not has_labels(scope.labels, match.source_labels) or match.source_namespace not in ("", scope.namespace):
-        return False
-    return match.port in (0, scope.port)
+def _skipped(
+    match: TLSMatchAttributes | L4MatchAttributes | None, index: int | None, scope: Scope, owner: str
+) -> Skipped | None:
+    """The match, where it can take nothing here, whatever the connection."""
+    why = scope.why_not(match, owner) if match is not None else None
+    if match is None or index is None or why is None:
+        return None
+    at = match.at.field(why[0])
+    return Skipped(name="", origin=match.at.origin, match_index=index, reason=why[1], line=(at.file, at.line), before=0)
+
+
+def _lines(match: TLSMatchAttributes | L4MatchAttributes, *fields: str) -> tuple[Line, ...]:
+    """Where those of `fields` are written that have anything."""
+    written = [match.at.field(name) for name in fields if getattr(match, name)]
+    return tuple((origin.file, origin.line) for origin in written)
 
 
 def _tunnel(rule: TLSRoute | TCPRoute, scope: Scope, owner: str) -> StreamRoute | None:

@@ -7,20 +7,23 @@ same. Knows nothing of command lines.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meshproxy.base.addresses import split_authority
 from meshproxy.base.errors import ProxyError
 from meshproxy.base.message import Request
-from meshproxy.plan.explain import Decision, Reply, explain
+from meshproxy.plan.explain import Decision, explain
+from meshproxy.plan.explain_target import Reply
 from meshproxy.plan.listener import Listener
 from meshproxy.plan.snapshot import Snapshot
 from meshproxy.proxy.reply import reply_to
 from meshproxy.wire.http1_server import RequestReader
 
 MESH = "mesh"
-_URL = re.compile(r"(?:(https?)://)?(?:[^/?#@]*@)?([^/?#]*)([^#]*)", re.IGNORECASE)
-_PORTS = {"http": 80, "https": 443}
+CONNECT = "CONNECT"
+_URL = re.compile(r"(?:(https?|tcp|tls)://)?(?:[^/?#@]*@)?([^/?#]*)([^#]*)", re.IGNORECASE)
+_PORTS = {"http": 80, "https": 443, "tls": 443}
 _BREAK = re.compile(r"[\r\n\0]")
 
 
@@ -40,11 +43,24 @@ class Asked:
     @property
     def parts(self) -> tuple[str, str, str]:
         """Scheme, authority and target of the URL; a URL without a scheme is http, as curl has it."""
+        scheme, authority, target = self.written
+        return scheme or "http", authority, target
+
+    @property
+    def written(self) -> tuple[str, str, str]:
+        """The same; "" for a scheme that is not there."""
         found = _URL.fullmatch(self.url.partition("#")[0])
         if found is None or not found[2] or _BREAK.search(self.url) or " " in self.url:
             raise AskedError(f"{self.url!r} is not a URL such as http://reviews:9080/reviews/0")
         target = found[3]
-        return (found[1] or "http").lower(), found[2], target if target.startswith("/") else "/" + target
+        return (found[1] or "").lower(), found[2], target if target.startswith("/") else "/" + target
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host, in lower case and without brackets, and port; a port that nothing says is 0."""
+        scheme, authority, _ = self.written
+        default = _PORTS.get(scheme, 0) if scheme or self.method == CONNECT else _PORTS["http"]
+        return split_authority(authority, default)
 
     def head(self) -> bytes:
         """The request's bytes on the wire, without a body."""
@@ -80,17 +96,24 @@ _FRAMING = frozenset(("content-length", "transfer-encoding", "connection", "expe
 def listener_for(snapshot: Snapshot, asked: Asked) -> Listener:
     """The listener that `asked` reaches: of a Gateway with several ports the one its URL names."""
     if not asked.gateway:
-        return next(each for each in snapshot.listeners if each.name == MESH)
+        return mesh_of(snapshot)
     found = [each for each in snapshot.listeners if asked.gateway in each.gateways and _speaks_http(each)]
     if not found:
         known = sorted({name for each in snapshot.listeners if _speaks_http(each) for name in each.gateways})
         there = f"there is {', '.join(known)}" if known else "there is none"
         raise AskedError(f"no Gateway {asked.gateway} with an HTTP server is served here; {there}")
-    scheme, authority, _ = asked.parts
-    digits = authority.rpartition(":")[2]
-    port = int(digits) if ":" in authority and digits.isascii() and digits.isdigit() else _PORTS[scheme]
-    named = [each for each in found if each.server_port == port] or [each for each in found if each.port == port]
-    return _behind((named or found)[0], split_authority(authority)[0])
+    host, port = asked.place
+    return _behind(at_port(found, port) or found[0], host)
+
+
+def mesh_of(snapshot: Snapshot) -> Listener:
+    return next(each for each in snapshot.listeners if each.name == MESH)
+
+
+def at_port(listeners: Sequence[Listener], port: int) -> Listener | None:
+    """The one whose port the configuration calls so, else the one that is bound to it."""
+    named = (each for each in listeners if each.server_port == port)
+    return next(named, None) or next((each for each in listeners if each.port == port), None)
 
 
 def _speaks_http(listener: Listener) -> bool:
@@ -106,7 +129,14 @@ def _behind(listener: Listener, host: str) -> Listener:
 
 def answer_to(snapshot: Snapshot, asked: Asked) -> Decision:
     """What becomes of it. What the codec refuses is answered before any rule is asked."""
-    listener = listener_for(snapshot, asked)
+    scheme = asked.parts[0]
+    if scheme not in ("http", "https"):
+        raise AskedError(f"{scheme}:// is no request: only explain speaks of connections")
+    return answer_on(snapshot, listener_for(snapshot, asked), asked)
+
+
+def answer_on(snapshot: Snapshot, listener: Listener, asked: Asked) -> Decision:
+    """The same, on `listener`."""
     try:
         request = asked.request()
     except ProxyError as error:

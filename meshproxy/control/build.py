@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from meshproxy.base import clock
 from meshproxy.base.origin import Origin
 from meshproxy.compiler.build import build_snapshot
+from meshproxy.compiler.findings import skipped_kinds
 from meshproxy.compiler.options import BuildOptions, parse_bind, parse_map
 from meshproxy.compiler.report import NO_CERTIFICATE
 from meshproxy.control.built import LENGTH, Bound, Built, Finding, Request
@@ -71,6 +72,7 @@ def build(request: Request) -> Built:
         expiries=tuple({pair.name: pair.not_after for server in servers for pair in server.pairs}.items()),
         findings=_findings(found),
         counts=dict(snapshot.counts),
+        skipped=skipped_kinds(catalog),
         listeners=tuple(Bound(each.name, (each.host, each.port)) for each in snapshot.listeners),
         snapshot=None if _refused(found) else pickle.dumps(snapshot, pickle.HIGHEST_PROTOCOL),
     )

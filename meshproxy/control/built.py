@@ -52,8 +52,8 @@ class Bound:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """`snapshot` is the pickled plan, None where the configuration is refused or `unchanged`. `sources` is the digest
-    of `files` alone; `certificates` are files it depends on beside them; `expiries` says when each certificate that is
-    served ends, in Unix seconds."""
+    of `files` alone; `skipped` are the kinds that are not read, in words; `certificates` are files it depends on beside
+    them; `expiries` says when each certificate that is served ends, in Unix seconds."""
 
     digest: str
     files: tuple[str, ...] = ()
@@ -64,4 +64,5 @@ class Built:
     sources: str = ""
     certificates: tuple[str, ...] = ()
     expiries: tuple[tuple[str, int], ...] = ()
+    skipped: str = ""
     unchanged: bool = False

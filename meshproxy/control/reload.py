@@ -54,6 +54,7 @@ class Status:
     digest: str = ""
     files: tuple[str, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
+    skipped: str = ""  # kinds that are not read, in words
     bound: tuple[Bound, ...] = ()
     result: str = ""
     attempted: float = 0.0
@@ -85,6 +86,7 @@ class Reloader:
         self._applied = stats.gauge("meshproxy_config_last_reload_success_timestamp_seconds")
         self._good = stats.gauge("meshproxy_config_last_reload_successful")
         self._stats = stats
+        self._told_skipped = ""
 
     def want(self) -> None:
         """Something may have changed: look, soon."""
@@ -157,6 +159,7 @@ class Reloader:
             digest=built.digest,
             files=built.files,
             counts=tuple(sorted(built.counts.items())),
+            skipped=built.skipped,
             bound=tuple(bound),
             result="applied",
             findings=built.findings,
@@ -184,15 +187,22 @@ class Reloader:
             labels = (("certificate", name),)
             self._stats.gauge("meshproxy_certificate_expiration_timestamp_seconds", labels).set(ends)
         self._good.set(status.result != "refused")
+        with contextlib.suppress(OSError):  # nobody listens any more
+            sys.stderr.write("".join(line + "\n" for line in self._lines(status)))
+            sys.stderr.flush()
+
+    def _lines(self, status: Status) -> list[str]:
+        """What is worth saying at this log level; of what is skipped, only what is new."""
         told = _TOLD[self._settings.log_level]
         lines = [str(finding) for finding in status.findings if finding.level in told]
         if status.result == "refused" and status.generation:
             lines.append(f"reload refused: generation {status.generation} serves on")
         elif status.result == "applied" and status.generation > 1 and "reload" in told:
             lines.append(f"reload: generation {status.generation}, {summary(status)}")
-        with contextlib.suppress(OSError):  # nobody listens any more
-            sys.stderr.write("".join(line + "\n" for line in lines))
-            sys.stderr.flush()
+        if status.skipped != self._told_skipped and "reload" in told:
+            self._told_skipped = status.skipped
+            lines.append(f"skipped: {status.skipped or 'nothing any more'}")
+        return lines
 
 
 def summary(status: Status) -> str:

@@ -6,22 +6,19 @@ can tell (health, breakers, what an upstream answers) is not known here.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from meshproxy.base.message import Request
 from meshproxy.base.origin import Origin
-from meshproxy.plan.cluster import Cluster, Resolution
+from meshproxy.plan.explain_stream import StreamDecision
+from meshproxy.plan.explain_target import Reply, Target, behind_gateways, meant, target_of, usable
 from meshproxy.plan.fault import MILLION
 from meshproxy.plan.listener import Listener, scheme_of
 from meshproxy.plan.rewrite import DirectResponse, Redirect, location
-from meshproxy.plan.route import Destination, Forward, Line, Mirror, Route, Skipped
+from meshproxy.plan.route import Forward, Line, Route, Skipped
 from meshproxy.plan.snapshot import Snapshot
 from meshproxy.plan.table import VirtualHost
-
-_MOST_NAMES = 5_000
-"""So many names are searched for the one that was meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +40,6 @@ def rule_of(route: Route) -> Origin | None:
     return route.rule or route.origin
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A destination or mirror with its cluster. `flag` and `cause` say why it can answer nothing: NC, UH."""
-
-    to: Destination | Mirror
-    cluster: Cluster | None
-    flag: str = ""
-    cause: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What we would answer ourselves. `flag` is Envoy's, "" for none."""
-
-    status: int
-    flag: str
-    cause: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """`route` None: nothing matched. `reply` None: an upstream answers, at least where a weight chooses it."""
@@ -75,6 +53,7 @@ class Decision:
     targets: tuple[Target, ...] = ()
     mirrors: tuple[Target, ...] = ()
     reply: Reply | None = None
+    front: StreamDecision | None = None  # how the connection came to `listener`, where a filter chain decides that
 
 
 def explain(snapshot: Snapshot, listener: str, request: Request) -> Decision:
@@ -82,11 +61,11 @@ def explain(snapshot: Snapshot, listener: str, request: Request) -> Decision:
     found = next((each for each in snapshot.http_listeners if each.name == listener), None)
     host, route = decide(found, request)
     if found is None or host is None:
-        cause = f"there is no listener {listener}" if found is None else _why_no_host(found, request)
+        cause = f"there is no listener {listener}" if found is None else _why_no_host(snapshot, found, request)
         return Decision(request=request, listener=found, reply=Reply(404, "NR", cause))
     action = route.action if route is not None else None
-    targets = tuple(_target(each, snapshot.clusters) for each in getattr(action, "destinations", ()))
-    mirrors = tuple(_target(each, snapshot.clusters) for each in route.mirrors) if route is not None else ()
+    targets = tuple(target_of(each, snapshot.clusters) for each in getattr(action, "destinations", ()))
+    mirrors = tuple(target_of(each, snapshot.clusters) for each in route.mirrors) if route is not None else ()
     return Decision(
         request=request,
         listener=found,
@@ -121,7 +100,7 @@ def failing(snapshot: Snapshot, listener: str, request: Request) -> float:
     if not isinstance(route.action, Forward):
         return 0.0
     destinations = route.action.destinations
-    lost = sum(each.weight for each in destinations if not _usable(snapshot.clusters.get(each.cluster)))
+    lost = sum(each.weight for each in destinations if not usable(snapshot.clusters.get(each.cluster)))
     return lost / sum(each.weight for each in destinations)
 
 
@@ -182,66 +161,23 @@ def _covers(domain: str, *names: str) -> bool:
     return any(name.startswith(head) and name.endswith(tail) for name in names)
 
 
-def _why_no_host(listener: Listener, request: Request) -> str:
+def _why_no_host(snapshot: Snapshot, listener: Listener, request: Request) -> str:
     if request.path == b"*":
         return "OPTIONS * is about the proxy itself: it has no route"
     asked = request.host.decode("latin-1").lower()
     names = [domain for host in listener.virtual_hosts.hosts for domain in host.domains]
-    return f"no virtual host has the name {asked or '(empty)'}{_meant(asked, names)}"
+    said = f"no virtual host has the name {asked or '(empty)'}"
+    return said + (_elsewhere(snapshot, listener, request) or meant(asked, names))
 
 
-def _meant(asked: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(asked, names, n=1) if len(names) <= _MOST_NAMES else []
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-# ---- clusters
-
-
-def _usable(cluster: Cluster | None) -> bool:
-    if cluster is None or cluster.resolution is Resolution.DYNAMIC:
-        return cluster is not None
-    return any(endpoint.healthy or cluster.panic_threshold for endpoint in cluster.endpoints)
-
-
-def _target(to: Destination | Mirror, clusters: Mapping[str, Cluster]) -> Target:
-    cluster = clusters.get(to.cluster)
-    if cluster is None:
-        return Target(to, None, "NC", _why_no_cluster(to, clusters))
-    if not _usable(cluster):
-        return Target(to, cluster, "UH", _why_no_endpoint(cluster, clusters))
-    return Target(to, cluster)
-
-
-def _why_no_cluster(to: Destination | Mirror, clusters: Mapping[str, Cluster]) -> str:
-    same = [cluster for cluster in clusters.values() if cluster.host == to.host]
-    if not same:
-        return f"no service {to.host} is known{_meant(to.host, list({cluster.host for cluster in clusters.values()}))}"
-    ports = sorted({cluster.port for cluster in same})
-    if to.port not in ports:
-        return f"{to.host} has no port {to.port}; it has {', '.join(map(str, ports))}"
-    if not same[0].rule:
-        return f"no DestinationRule applies to {to.host}: nothing defines the subset {to.subset}"
-    subsets = sorted({cluster.subset for cluster in same} - {""})
-    there = f"it has {', '.join(subsets)}" if subsets else "it has none"
-    return f"DestinationRule {same[0].rule} defines no subset {to.subset}; {there}{_meant(to.subset, subsets)}"
-
-
-def _why_no_endpoint(cluster: Cluster, clusters: Mapping[str, Cluster]) -> str:
-    if cluster.endpoints:
-        return f"none of its {len(cluster.endpoints)} endpoints is ready"
-    whole = next((c for c in clusters.values() if (c.host, c.port, c.subset) == (cluster.host, cluster.port, "")), None)
-    endpoints = whole.endpoints if whole is not None else ()
-    if not cluster.subset or not endpoints:
-        return f"{cluster.host} has no endpoint on port {cluster.port}"
-    said = f"subset {cluster.subset} selects 0 of {len(endpoints)} endpoints"
-    for key, value in cluster.labels:
-        values = {dict(endpoint.labels).get(key) for endpoint in endpoints}
-        if value not in values:
-            there = sorted(filter(None, values))
-            have = f"there {'is' if len(there) == 1 else 'are'} {', '.join(there)}" if there else "none has that label"
-            return f"{said}: no endpoint has {key}={value}; {have}"
-    return f"{said}: none has all of {','.join(f'{key}={value}' for key, value in cluster.labels)}"
+def _elsewhere(snapshot: Snapshot, listener: Listener, request: Request) -> str:
+    """The Gateways that have a host which the mesh listener lacks."""
+    if listener.is_gateway:
+        return ""
+    found = [(each, each.virtual_hosts.find(request.host)) for each in snapshot.http_listeners if each.is_gateway]
+    return behind_gateways(
+        name for each, host in found if host is not None and "*" not in host.domains for name in each.gateways
+    )
 
 
 # ---- what we answer ourselves

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from meshproxy.base.message import Request
 from meshproxy.base.origin import Origin
 from meshproxy.plan.connect_table import ConnectTable
-from meshproxy.plan.stream_table import StreamTable
+from meshproxy.plan.stream_table import Chain, StreamTable
 from meshproxy.plan.table import VirtualHosts
 
 _SCHEMES = frozenset((b"http", b"https"))
@@ -37,6 +37,17 @@ class Listener:
     streams: StreamTable | None = None
     behind: tuple[Listener, ...] = ()
     connect: ConnectTable | None = None  # None: CONNECT is not understood
+
+    def connected(self, host: str, port: int) -> StreamTable | None:
+        """What a CONNECT leads to. An HTTP port of a service is HTTP again behind it, so that no rule is passed by."""
+        if self.connect is None or not port:
+            return None
+        found = self.connect.find(host, port)
+        if found is self.connect.rest:
+            served = self.virtual_hosts.find((f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode())
+            if served is not None and served.port == port:
+                return StreamTable((Chain(http=self.name),))
+        return found
 
 
 def scheme_of(request: Request) -> bytes:

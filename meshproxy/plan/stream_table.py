@@ -10,8 +10,9 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from meshproxy.base.addresses import is_ip
 from meshproxy.base.origin import Origin
-from meshproxy.plan.route import Forward
+from meshproxy.plan.route import Forward, Line, Skipped
 from meshproxy.plan.server_tls import ServerTls
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -31,7 +32,7 @@ class StreamRoute:
 class Chain:
     """`server_names` in lower case, empty: any, and none. With `is_tls` the connection must be TLS; with `tls` it is
     terminated. Behind it HTTP is answered by the virtual hosts of the listener `http`, or bytes go where `tunnel`
-    says; with neither the connection is closed.
+    says; with neither the connection is closed. `lines`: where its networks, if it has any, and its names are written.
     """
 
     server_names: tuple[str, ...] = ()
@@ -41,6 +42,8 @@ class Chain:
     http: str = ""
     tunnel: StreamRoute | None = None
     origin: Origin | None = None
+    match_index: int | None = None  # which match of the rule, where it has any
+    lines: tuple[Line, ...] = ()
 
 
 class _Names:
@@ -75,43 +78,56 @@ class _Names:
 
 class StreamTable:
     """`needs_hello`: nothing can be decided before the client has spoken. `proxy_protocol`: it begins with a PROXY
-    header. `http`: what turns out to be HTTP is for this listener, whatever the chains say."""
+    header. `http`: what turns out to be HTTP is for this listener, whatever the chains say. `skipped`: matches that can
+    take nothing here."""
 
-    __slots__ = ("_by_network", "_names", "chains", "http", "needs_hello", "proxy_protocol")
+    __slots__ = ("_by_network", "_names", "chains", "http", "needs_hello", "proxy_protocol", "skipped")
 
-    def __init__(self, chains: tuple[Chain, ...], *, proxy_protocol: bool = False, http: str = "") -> None:
+    def __init__(
+        self,
+        chains: tuple[Chain, ...],
+        *,
+        proxy_protocol: bool = False,
+        http: str = "",
+        skipped: tuple[Skipped, ...] = (),
+    ) -> None:
         self.chains = chains
         self.proxy_protocol = proxy_protocol
         self.http = http
+        self.skipped = skipped
         self.needs_hello = any(chain.is_tls or chain.server_names for chain in chains)
         networks = {network for chain in chains for network in chain.networks}
-        self._by_network = [
-            (network, _Names(chain for chain in chains if network in chain.networks))
+        self._by_network = {
+            network: _Names(chain for chain in chains if network in chain.networks)
             for network in sorted(networks, key=lambda network: -network.prefixlen)
-        ]
+        }
         self._names = _Names(chain for chain in chains if not chain.networks)
 
     def find(self, server_name: str = "", *, is_tls: bool = False, destination: str = "") -> Chain | None:
-        """`destination` is the IP address that was connected to."""
-        if self._by_network and destination:
-            address = ipaddress.ip_address(destination)
-            for network, names in self._by_network:
-                if address in network:
-                    return names.find(server_name, is_tls=is_tls)
-        return self._names.find(server_name, is_tls=is_tls)
+        """`destination` is the IP address that was connected to, or the name, which no network holds."""
+        network = self.network_of(destination)
+        names = self._names if network is None else self._by_network[network]
+        return names.find(server_name, is_tls=is_tls)
+
+    def network_of(self, destination: str) -> Network | None:
+        """The narrowest of the chains' networks that holds `destination`: only its chains are asked for the name."""
+        if not self._by_network or not is_ip(destination):
+            return None
+        address = ipaddress.ip_address(destination)
+        return next((network for network in self._by_network if address in network), None)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, StreamTable) and other.__reduce__() == self.__reduce__()
 
     def __hash__(self) -> int:
-        return hash((self.chains, self.proxy_protocol, self.http))
+        return hash((self.chains, self.proxy_protocol, self.http, self.skipped))
 
     def __repr__(self) -> str:
         return f"StreamTable({self.chains!r})"
 
-    def __reduce__(self) -> tuple[object, tuple[tuple[Chain, ...], bool, str]]:
-        return _table, (self.chains, self.proxy_protocol, self.http)
+    def __reduce__(self) -> tuple[object, tuple[tuple[Chain, ...], bool, str, tuple[Skipped, ...]]]:
+        return _table, (self.chains, self.proxy_protocol, self.http, self.skipped)
 
 
-def _table(chains: tuple[Chain, ...], proxy_protocol: bool, http: str) -> StreamTable:
-    return StreamTable(chains, proxy_protocol=proxy_protocol, http=http)
+def _table(chains: tuple[Chain, ...], proxy_protocol: bool, http: str, skipped: tuple[Skipped, ...]) -> StreamTable:
+    return StreamTable(chains, proxy_protocol=proxy_protocol, http=http, skipped=skipped)

@@ -7,8 +7,7 @@ from __future__ import annotations
 from meshproxy.base.addresses import split_authority
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.message import Request
-from meshproxy.plan.listener import Listener
-from meshproxy.plan.stream_table import Chain, StreamTable
+from meshproxy.plan.stream_table import StreamTable
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.downstream import Downstream
 from meshproxy.proxy.exchange import Exchange
@@ -36,7 +35,7 @@ class ForwardProxy(Downstream):
         request.complete = True
         host, port = split_authority(authority.decode("latin-1"))
         listener = self._context.live.listeners.get(self._listener)
-        table = _table(listener, host, port, authority) if listener is not None and port else None
+        table = listener.connected(host, port) if listener is not None else None
         if table is not None:
             self._become(table, request, (host, port))
             return
@@ -55,15 +54,3 @@ class ForwardProxy(Downstream):
             transport.get_protocol().data_received(data)  # type: ignore[attr-defined]
         if not transport.is_closing():
             transport.resume_reading()
-
-
-def _table(listener: Listener, host: str, port: int, authority: bytes) -> StreamTable | None:
-    connect = listener.connect
-    if connect is None:
-        return None
-    found = connect.find(host, port)
-    if found is connect.rest:
-        served = listener.virtual_hosts.find(authority)
-        if served is not None and served.port == port:
-            return StreamTable((Chain(http=listener.name),))
-    return found

@@ -82,6 +82,38 @@ def test_nothing_wrong_is_silent_and_exits_0(write: Write, capsys: pytest.Captur
     assert (shown.out, shown.err) == ("", "no findings in 2 files\n")
 
 
+DEPLOYMENTS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: a}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: b}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: d}
+"""
+
+
+def test_kinds_that_are_not_read_are_counted_and_those_of_the_mesh_are_findings(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([write(DEPLOYMENTS)]) == 0
+    shown = capsys.readouterr()
+    assert "EnvoyFilter default/d" in shown.out
+    assert shown.err.endswith(" in 1 file; skipped: 2 Deployment, 1 ConfigMap\n")
+    assert main(["-o", "json", write(DEPLOYMENTS)]) == 0
+    shown = capsys.readouterr()
+    assert [finding["kind"] for finding in json.loads(shown.out)] == ["EnvoyFilter"]
+    assert shown.err == ""
+
+
 def test_json_has_the_keys_of_the_contract(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-o", "json", write(WRONG), write(SERVICE, "services.yaml")]) == 79
     (finding,) = json.loads(capsys.readouterr().out)

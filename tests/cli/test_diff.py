@@ -219,3 +219,93 @@ def test_one_rule_among_a_thousand():
     text = BASE[: BASE.index("  - name: jason")] + rules
     found = changes(compiled(text), compiled(text.replace("/p7}", "/q7}")))
     assert [change.rule for change in found] == ["default/reviews rule 7 (r7)"]
+
+
+# ---- connections
+
+BYTES = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: mongo}
+spec:
+  hosts: [mongo.test]
+  resolution: STATIC
+  ports: [{number: 27017, name: tcp, protocol: TCP}]
+  endpoints: [{address: 10.0.0.1}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: tls}
+spec:
+  hosts: [tls.test]
+  resolution: STATIC
+  ports: [{number: 443, name: tls, protocol: TLS}]
+  endpoints: [{address: 10.0.0.1}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  servers:
+  - {port: {number: 443, name: tls, protocol: TLS}, hosts: ["*.test"], tls: {mode: PASSTHROUGH}}
+  - {port: {number: 9000, name: tcp, protocol: TCP}, hosts: ["*"]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: bytes}
+spec:
+  hosts: ["*.test"]
+  gateways: [edge, mesh]
+  tls:
+  - match: [{sniHosts: [a.test, b.test]}]
+    route: [{destination: {host: tls.test, port: {number: 443}}}]
+  - match: [{sniHosts: ["*.x.test"], gateways: [edge]}]
+    route: [{destination: {host: tls.test, port: {number: 443}}}]
+  tcp:
+  - route: [{destination: {host: mongo.test, port: {number: 27017}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ("sniHosts", "sniHosts", []),
+        ("{name: bytes}", "{name: bits}", []),
+        ("a.test, b.test", "b.test, a.test", []),
+        ("a.test, b.test", "a.test", [("removed", "default/bytes tls rule 0", "tls://b.test:443")]),
+        ("*.x.test", "*.y.x.test", [("removed", "default/bytes tls rule 1", "tls://any.x.test:443")]),
+        ("a.test, b.test", "a.test, c.test, b.test", [("added", "default/bytes tls rule 0", "tls://c.test:443")]),
+        ("number: 9000", "number: 9001", [("added", "default/bytes tcp rule 0", "tcp://any-host.example:9001")]),
+        (
+            "- route: [{destination: {host: mongo.test, port: {number: 27017}}}]",
+            "- route: [{destination: {host: tls.test, port: {number: 27017}}}]",
+            [
+                ("changed", "default/bytes tcp rule 0", "tcp://any-host.example:9000"),
+                ("changed", "default/bytes tcp rule 0", "tcp://mongo.test:27017"),
+            ],
+        ),
+    ],
+)
+def test_what_a_connection_feels_comes_with_one_that_shows_it(diff, was, now, told):
+    code, entries = diff(BYTES, BYTES.replace(was, now), maps=[])
+    assert code == bool(told)
+    shown = [(entry["kind"], entry["rule"], entry["request"]) for entry in entries]
+    assert [each for each in told if each not in shown] == []
+    assert bool(shown) is bool(told)
+
+
+def test_a_service_of_bytes_is_felt_and_so_is_its_policy(diff):
+    code, entries = diff("", BYTES[: BYTES.index("kind: Gateway")].rpartition("---")[0], maps=[])
+    assert code == 1
+    assert {(entry["kind"], entry["source"], entry["request"]) for entry in entries} >= {
+        ("added", "", "tcp://mongo.test:27017"),
+        ("added", "", "tcp://tls.test:443"),
+    }
+    rule = """---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: mongo}
+spec: {host: mongo.test, trafficPolicy: {connectionPool: {tcp: {idleTimeout: 5s}}}}
+"""
+    _, entries = diff(BYTES, BYTES + rule, maps=[])
+    assert {each["what"] for entry in entries for each in entry["differences"]} == {"idle timeout of mongo.test:27017"}

@@ -142,6 +142,31 @@ spec:
 # ---- the ladder
 
 
+def test_what_is_changed_for_one_destination_stands_there(capsys, written):
+    path = written("""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: [a.test]
+  http:
+  - route:
+    - destination: {host: a.test, port: {number: 80}}
+      weight: 60
+      headers: {request: {set: {x-to: "1", host: inner.test}}, response: {remove: [x-gone]}}
+    - destination: {host: b.test, port: {number: 80}}
+      weight: 40
+""")
+    assert main(["explain", "-f", path, "http://a.test/"]) == 0
+    first, _, second = capsys.readouterr().out.partition("60% to")[2].partition("40% to")
+    assert [" ".join(line.split()) for line in first.splitlines()[2:5]] == [
+        "host inner.test",
+        "request sets x-to: 1",
+        "response removes x-gone",
+    ]
+    assert "x-to" not in second
+
+
 def test_the_ladder_is_readable_at_80_columns_and_without_colour(capsys):
     assert main(["explain", "-f", BOOKINFO, URL]) == 0
     out = capsys.readouterr().out
@@ -263,3 +288,123 @@ def test_a_configuration_with_an_error_is_65_with_its_line(capsys, written):
 def test_nobody_listens_at_the_admin_address(capsys):
     assert main(["explain", "--admin", "127.0.0.1:1", URL]) == 1
     assert "no answer from an admin port" in capsys.readouterr().err
+
+
+# ---- connections
+
+STREAM_KEYS = [*KEYS, "cause", "http", "listener", "server_name", "filter_chain"]
+PASSTHROUGH, TCP_ECHO, INGRESS, EGRESS = (
+    str(ROOT / "config" / name) for name in ("passthrough", "tcp-echo", "ingress-tls", "egress-tls")
+)
+
+
+def of_connection(capsys, config, *arguments):
+    assert main(["explain", "-f", config, "-o", "json", *arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_json_of_a_connection_has_the_keys_of_a_request_and_its_own(capsys):
+    arguments = ["--map", "nginx=127.0.0.1:1", "--gateway", "passthrough", "tls://nginx.example.com"]
+    said = of_connection(capsys, PASSTHROUGH, *arguments)
+    assert list(said) == STREAM_KEYS
+    assert (said["action"], said["listener"], said["server_name"]) == ("tls", "0.0.0.0_443", "nginx.example.com")
+    assert (said["virtual_service"], said["rule"], said["status"]) == ("default/passthrough", 0, None)
+    assert said["filter_chain"]["server_names"] == ["nginx.example.com"]
+    (to,) = said["destinations"]
+    assert (to["host"], to["weight"], to["tls"]) == ("nginx.default.svc.cluster.local", 100, None)
+    assert (to["connect_timeout"], to["idle_timeout"]) == ("10s", "3600s")
+    assert to["endpoints"] == [{"address": "127.0.0.1:1", "labels": {}}]
+
+
+def test_a_server_name_that_nobody_has_closes_the_connection(capsys):
+    said = of_connection(capsys, PASSTHROUGH, "--gateway", "passthrough", "https://nginx.exampel.com/x")
+    assert (said["action"], said["status"], said["flag"]) == ("none", None, "NR")
+    assert said["cause"] == "no server is for nginx.exampel.com; did you mean nginx.example.com?"
+    first = said["considered"][0]
+    assert (first["rule"], first["match"], first["matched"]) == (0, 0, False)
+    assert first["reason"].startswith("sniHosts: wanted nginx.example.com, got nginx.exampel.com (")
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "action", "status", "flag"),
+    [
+        (TCP_ECHO, ["--gateway", "tcp-echo-gateway", "tcp://x:31400"], "tcp", None, "NC"),
+        (EGRESS, ["-X", "CONNECT", "api.example.com:443"], "connect", 200, None),
+        (EGRESS, ["-X", "CONNECT", "api.example.com:80"], "connect", 200, None),
+        (EGRESS, ["-X", "CONNECT", "else.example.com:443"], "none", 404, "NR"),
+        (EGRESS, ["https://api.example.com/"], "tls", None, None),
+        (EGRESS, ["curl", "-s", "https://api.example.com/"], "tls", None, None),
+    ],
+)
+def test_what_becomes_of_connections(capsys, config, arguments, action, status, flag):
+    said = of_connection(capsys, config, *arguments)
+    assert (said["action"], said["status"], said["flag"]) == (action, status, flag)
+
+
+def test_https_has_the_filter_chain_beside_the_keys_of_a_request(capsys):
+    said = of_connection(capsys, INGRESS, "--gateway", "ingress", "https://helloworld.example.com/")
+    assert list(said) == [*KEYS, "listener", "server_name", "filter_chain", "chains"]
+    assert (said["action"], said["rule"], said["listener"]) == ("route", 0, "0.0.0.0_443")
+    assert [each["matched"] for each in said["chains"]] == [False, True]
+    assert said["filter_chain"]["tls"]["client_certificate"] == "REQUIRED"
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "lines"),
+    [
+        (
+            PASSTHROUGH,
+            ["--gateway", "passthrough", "tls://a.httpd.example.com"],
+            ["✗ rule 0", "sniHosts: wanted nginx.example.com, got a.httpd.example.com", "*.httpd.example.com covers"],
+        ),
+        (
+            TCP_ECHO,
+            ["--map", "tcp-echo:v1=127.0.0.1:1", "--gateway", "tcp-echo-gateway", "tcp://x:31400"],
+            ["80% to", "20% to", "UH: subset v2 selects 0 of 1", "closed after 600s"],
+        ),
+        (TCP_ECHO, ["--gateway", "tcp-echo-gateway", "tcp://x:31400"], ["closes        the connection, flag NC"]),
+        (INGRESS, ["--gateway", "ingress", "https://helloworld.example.com/"], ["✗ server 1", "behind it", "rule 0"]),
+        (EGRESS, ["-X", "CONNECT", "api.example.com:443"], ["CONNECT api.example.com:443, then", "200 to the CONNECT"]),
+        (EGRESS, ["-X", "CONNECT", "api.example.com:80"], ["HTTP port", "ask for http://api.example.com:80/"]),
+    ],
+)
+def test_the_ladder_of_a_connection_fits_80_columns(capsys, config, arguments, lines):
+    assert main(["explain", "-f", config, *arguments]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert all(len(line) <= 80 for line in out.replace(config, "config").splitlines())
+    assert [line for line in lines if line not in out] == []
+
+
+def test_many_chains_that_do_not_take_it_are_counted(capsys, written):
+    entries = "".join(
+        f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: s{number:02}}}
+spec:
+  hosts: [s{number:02}.test]
+  resolution: STATIC
+  ports: [{{number: 443, name: tls, protocol: TLS}}]
+  endpoints: [{{address: 10.0.0.1}}]
+---"""
+        for number in range(30)
+    )
+    auto = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec:
+  servers: [{port: {number: 15443, name: tls, protocol: TLS}, hosts: ["*.test"], tls: {mode: AUTO_PASSTHROUGH}}]
+"""
+    path = written(entries + auto)
+    assert main(["explain", "-f", path, "--gateway", "gw", "tls://outbound_.443_._.s29.test:15443"]) == 0
+    out = capsys.readouterr().out
+    assert "and 17 more that do not take it" in out
+    assert "✓ cluster" in out
+
+
+def test_other_verbs_speak_of_requests_alone(capsys, written):
+    tests = written("tests:\n- name: bytes\n  request: {url: 'tcp://a:1'}\n  expect: {status: 200}\n", "tests.yaml")
+    assert main(["test", "-f", BOOKINFO, tests]) == 79
+    assert "only explain speaks of connections" in capsys.readouterr().out

@@ -245,6 +245,9 @@ def test_what_no_case_reached_is_named_with_what_no_case_had(run):
     assert "25.0% of the rules reached (1/4)" in out
     assert "not reached: default/reviews rule 0 (jason), match 0" in out
     assert 'no case has header end-user exact "jason"' in out
+    ratings = out.partition("default/ratings rule 0")[2].partition("not reached")[0]
+    assert ratings.endswith("no case asks for its host\n  ")
+    assert "1 case, none failed" in out
 
 
 def test_fail_under_is_79(run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def test_an_error_leaves_the_last_good_one_serving(tmp_path: Path, capsys: pytes
     counted = _metrics(stats)
     assert (counted["reloads_total/applied"], counted["reloads_total/refused"]) == (2, 1)
     assert (counted["generation"], counted["last_reload_successful"]) == (2, 1)
+
+
+def test_what_is_skipped_is_said_at_the_start_and_when_it_changes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = [
+        replace(_good(digest), skipped=skipped) for digest, skipped in (("1", "1 Job"), ("2", "1 Job"), ("3", ""))
+    ]
+    _attempts(tmp_path, _Serving(), *answers)
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if line.startswith("skipped")] == ["skipped: 1 Job", "skipped: nothing any more"]
+    assert told[0] == "skipped: 1 Job"
 
 
 def test_a_refused_reload_shows_in_the_metric_until_a_good_one(tmp_path: Path) -> None:

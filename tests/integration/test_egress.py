@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from support.certificates import authority, client_context, issue
@@ -79,6 +82,14 @@ def config(upstreams: dict[str, Upstream]) -> list[Any]:
         ),
         document(
             "VirtualService",
+            "echo",
+            {
+                "hosts": ["echo.test"],
+                "tcp": [{"match": [{"destinationSubnets": ["10.0.0.0/8"]}], "route": [to("nobody.test")]}],
+            },
+        ),
+        document(
+            "VirtualService",
             "secure",
             {
                 "hosts": ["*.secure.test"],
@@ -127,6 +138,21 @@ def connect(edge: Edge, authority: str) -> tuple[Raw, int]:
     client.send(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
     head = client.until(b"\r\n\r\n")
     return client, int(head.split(b" ")[1])
+
+
+def test_explain_asks_the_running_proxy_of_a_connection(edge: Edge):
+    client, status = connect(edge, "shift.test:9000")
+    with client:
+        assert status == 200
+        client.send(b"?")
+        assert client.exactly(2) == b"v2"
+    host, port = edge.admin
+    query = urlencode({"url": "tcp://shift.test:9000", "format": "json"})
+    with urlopen(f"http://{host}:{port}/explain?{query}", timeout=PATIENCE) as response:
+        said = json.load(response)
+    assert (said["action"], said["virtual_service"], said["rule"]) == ("tcp", "default/shift", 0)
+    (to,) = said["destinations"]
+    assert (to["subset"], to["endpoints"][0]["live"]["requests"] >= 1) == ("v2", True)
 
 
 def test_an_absolute_target_names_the_service(edge: Edge):

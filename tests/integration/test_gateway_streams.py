@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.certificates import connected, issue, names_of, secret
+from support.certificates import client_context, connected, issue, names_of, secret
 from support.gateways import Edge, gateway, on_gateway, server, tcp_service, to
 from support.proxy import document
 from support.raw import Raw
 from support.upstream import Gone, Peer, Upstream, reserve
+from support.wait import PATIENCE
 
 TCP, SHIFT, TERMINATED, PASSED, AUTO, NOBODY, IDLE, GONE, GREETS = 9001, 9002, 9003, 9004, 9005, 9006, 9007, 9008, 9009
 
@@ -252,6 +253,52 @@ def test_connections_and_bytes_are_counted(edge: Edge):
         }
 
     eventually(counted, "the metrics of a tunnel")
+
+
+@pytest.mark.parametrize(
+    ("port", "name"),
+    [
+        (TCP, None),
+        (SHIFT, None),
+        (NOBODY, None),
+        (TERMINATED, "end.test"),
+        (TERMINATED, "other.test"),
+        (TERMINATED, None),
+        (PASSED, "passed.test"),
+        (PASSED, "x.other.test"),
+        (PASSED, "y.z.other.test"),
+        (PASSED, "other.test"),
+        (PASSED, None),
+        (AUTO, "outbound_.9000_._.auto.test"),
+        (AUTO, "outbound_.9001_._.auto.test"),
+        (AUTO, "auto.test"),
+    ],
+)
+def test_a_connection_ends_as_explain_says(edge: Edge, port: int, name: str | None):
+    from support.raw import fetch
+
+    before = edge.log.entries()
+    with contextlib.ExitStack() as stack:
+        sock = stack.enter_context(socket.create_connection(edge.at[port], timeout=PATIENCE))
+        client = "{}:{}".format(*sock.getsockname())
+        if name is not None:
+            context = client_context()
+            context.check_hostname = False
+            with contextlib.suppress(OSError):
+                sock = stack.enter_context(context.wrap_socket(sock, server_hostname=name))
+        with contextlib.suppress(OSError):
+            sock.sendall(b"hello")
+            sock.recv(1)
+    # a client's port may have been another one's before
+    entry = edge.logged(lambda entry: entry["downstream_remote_address"] == client and entry not in before)
+    url = f"tls://{name}:{port}" if name is not None else f"tcp://any:{port}"
+    said = fetch(edge.admin, "localhost", f"/explain?url={url}&gateway=default/edge&format=json").json
+    if said["flag"] is not None:
+        assert entry["response_flags"] == said["flag"]
+    else:
+        assert entry["response_flags"] not in ("NR", "NC", "UH")
+    clusters = [to["cluster"] for to in said["destinations"]]
+    assert entry["upstream_cluster"] in (clusters or [None, ""])
 
 
 def test_all_listeners_still_serve(edge: Edge):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -160,6 +161,11 @@ def refused(reply: Reply) -> None:
 def test_one_on_the_connection_one_in_the_queue_and_the_next_is_refused(proxy: Proxy, world: World) -> None:
     gate, clients = held(proxy, world.groups["queue.test"][0], "queue.test", 2)
     refused(get(proxy, "queue.test", "/refused"))
+    ladder = " ".join(admin(proxy, "/explain?url=http://queue.test/").split())
+    assert "in use 1 of 1 connections, open, 1 overflows 1 of 1 pending, open, 1 overflows" in ladder
+    breaker = json.loads(admin(proxy, "/explain?url=http://queue.test/&format=json"))["destinations"][0]["breaker"]
+    assert list(breaker) == ["connections", "pending"]
+    assert breaker["pending"] == {"in_use": 1, "limit": 1, "open": True, "overflows": 1}
     assert proxy.log.flags("queue.test") == "UO"
     gate.set()
     assert [client.reply().body for client in clients] == [b"held", b"held"]

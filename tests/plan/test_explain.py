@@ -185,6 +185,14 @@ def test_an_unknown_host_is_404_nr_with_the_name_that_was_meant():
     assert made.reply.cause == "no virtual host has the name reveiws:9080; did you mean reviews:9080?"
 
 
+def test_a_gateway_that_has_the_host_is_named():
+    servers = '{servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["shop.test"]}]}'
+    edge = f"{API}\nkind: Gateway\nmetadata: {{name: edge}}\nspec: {servers}"
+    rule = virtual_service("- directResponse: {status: 200}", name="shop", hosts="[shop.test]", gateways="[edge]")
+    made = decision(REVIEWS, edge, rule, request=asked(b"shop.test"))
+    assert made.reply.cause == "no virtual host has the name shop.test; Gateway default/edge has it"
+
+
 # ---- causes of a 503
 
 

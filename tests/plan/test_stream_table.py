@@ -70,6 +70,11 @@ def test_the_narrowest_network_decides_before_the_name():
     assert found(table, "a.test") == "a.test"
 
 
+def test_no_network_holds_a_name_that_was_asked_for():
+    table = StreamTable((chain(network="10.0.0.0/8", is_tls=False), chain(is_tls=False)))
+    assert found(table, is_tls=False, destination="mongo.test") == "any"
+
+
 def test_whether_the_client_has_to_speak_first():
     assert NAMES.needs_hello
     assert not StreamTable((chain(is_tls=False),)).needs_hello

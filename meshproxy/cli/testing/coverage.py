@@ -13,6 +13,7 @@ from meshproxy.plan.explain import Decision, why_not
 from meshproxy.plan.route import Route
 from meshproxy.plan.snapshot import Snapshot
 
+_NO_HOST = "no case asks for its host"
 _Key = tuple[str, str]
 """Resource and path: what a block is known by, whichever listener it is compiled for."""
 
@@ -54,15 +55,25 @@ def cover(catalog: Catalog, snapshots: Iterable[Snapshot], decisions: Iterable[D
     # a delegate's rule without matches stands in its root's match: known by its own place
     reached |= {_key(d.route.rule) for d in decisions if d.route is not None and d.route.rule is not None}
     requests = [d.request for d in decisions]
+    asked = set(_asked(decisions))
     total, missed = 0, []
     for service in catalog.virtual_services:
         for number, rule in enumerate(service.http):
             for match, origin in _blocks(rule):
                 total += 1
                 if _key(origin) not in reached:
-                    why = tuple(_why(routes.get(_key(origin)), requests))
+                    route = routes.get(_key(origin))
+                    hostless = route is not None and origin.resource not in asked
+                    why = (_NO_HOST,) if hostless else tuple(_why(route, requests))
                     missed.append(Missed(service.meta.full_name, number, rule.name, match, origin, why))
     return Covered(total, tuple(missed))
+
+
+def _asked(decisions: Iterable[Decision]) -> Iterator[str]:
+    """The resources that have a rule for a host that was asked for."""
+    for host in {id(d.virtual_host): d.virtual_host for d in decisions}.values():
+        for route in host.routes.routes if host is not None else ():
+            yield from (origin.resource for origin in (route.origin, route.rule) if origin is not None)
 
 
 def _blocks(rule: HTTPRoute) -> Iterator[tuple[int | None, Origin]]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from meshproxy.admin.decision_json import decision_json, governing, percent, rewritten
+from meshproxy.admin.decision_json import decision_json, governing, rewritten
 from meshproxy.admin.decision_text import template_text
+from meshproxy.admin.target_json import percent
 from meshproxy.base.origin import Origin
 from meshproxy.base.units import duration_text
 from meshproxy.cli.testing.schema import (
@@ -21,7 +22,8 @@ from meshproxy.compiler.header_ops import HeaderChanges, build_headers, or_none
 from meshproxy.compiler.report import Report
 from meshproxy.model.hosts import resolve_host
 from meshproxy.model.place import json_name
-from meshproxy.plan.explain import Decision, Target, rule_of
+from meshproxy.plan.explain import Decision, rule_of
+from meshproxy.plan.explain_target import Target
 from meshproxy.plan.header_ops import HeaderOps
 from meshproxy.plan.rewrite import DirectResponse
 from meshproxy.plan.route import Mirror, Route

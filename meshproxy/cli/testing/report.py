@@ -52,7 +52,8 @@ def _text(results: Sequence[Result], covered: Covered, color: bool) -> str:
             lines += [f"{indent}{line}".rstrip() for line in text.splitlines()]
         lines.append("")
     failed = sum(bool(result.mismatches) for result in results)
-    lines.append(f"{len(results)} cases, {paint(f'{failed} failed', '31') if failed else 'none failed'}")
+    cases = f"{len(results)} case{'' if len(results) == 1 else 's'}"
+    lines.append(f"{cases}, {paint(f'{failed} failed', '31') if failed else 'none failed'}")
     lines.append(f"{covered.percent:.1f}% of the rules reached ({covered.total - len(covered.missed)}/{covered.total})")
     for missed in covered.missed:
         lines.append(f"  not reached: {missed}  {paint(str(missed.origin), '2')}")
