@@ -53,7 +53,10 @@ _WITHOUT_EFFECT = (
 )
 """Kinds of the catalog that ask for something of the mesh, and are read for findings only."""
 
-_NOT_COUNTED = frozenset((*_WITHOUT_EFFECT, "deployments", "config_maps", "definitions"))
+_BESIDE = ("deployments", "config_maps", "definitions")
+"""Kinds of the catalog that are none of a proxy's business, and read for findings only."""
+
+_NOT_COUNTED = frozenset((*_WITHOUT_EFFECT, *_BESIDE))
 """Kinds of the catalog that nothing is built of."""
 
 
@@ -85,6 +88,7 @@ def skipped_kinds(catalog: Catalog) -> str:
     """What stands in the files and is none of a proxy's business, in words: `7 Deployment, 1 ConfigMap`; empty for
     nothing. Objects of the mesh that do not act are findings."""
     counts = Counter(each.kind for each in catalog.skipped if not _is_of_mesh(each))
+    counts.update(each.meta.kind for name in _BESIDE for each in getattr(catalog, name))
     return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
