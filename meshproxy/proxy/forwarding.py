@@ -54,9 +54,9 @@ def with_id(fields: Fields, request_id: bytes) -> Fields:
 
 
 def plain_tail(fields: Fields) -> bytes:
-    """The lines behind the head of a plain request: of what is added to it, all but the x-request-id."""
-    lines = [b"%b: %b\r\n" % pair for pair in fields if pair[0] != b"x-request-id"]
-    return b"".join((*lines, b"x-envoy-attempt-count: 1\r\n"))
+    """What goes behind the last line of a plain request: of what is added to it, all but the x-request-id."""
+    lines = [b"%b: %b" % pair for pair in fields if pair[0] != b"x-request-id"]
+    return b"\r\n".join((b"", *lines, b"x-envoy-attempt-count: 1", b""))
 
 
 def request_tail(request: Request, attempt: int, timeout: float | None) -> bytes:

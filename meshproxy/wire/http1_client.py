@@ -29,11 +29,8 @@ from meshproxy.wire.http1_framing import (
     nominated,
     size_of,
 )
-from meshproxy.wire.http1_plain import read_response
+from meshproxy.wire.http1_plain import LONGEST, read_response
 from meshproxy.wire.http1_shape import NO_RESPONSE
-
-_SMALL = 16 * 1024
-"""A read of more than this is for the parser at once: the short way would copy the body twice."""
 
 
 def _fault(cause: str) -> ProxyError:
@@ -98,7 +95,7 @@ class ResponseReader:
         before = -1  # no head yet
         if self.response is None:
             if not self._size:
-                if not self._head_only and len(data) <= _SMALL and self._read_plain(data):
+                if not self._head_only and len(data) <= LONGEST and self._read_plain(data):
                     return
                 self._is_1_1 = data.startswith(b"HTTP/1.1 ")
             self._size += len(data)

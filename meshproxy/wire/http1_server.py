@@ -37,7 +37,7 @@ from meshproxy.wire.http1_framing import (
     nominated,
     size_of,
 )
-from meshproxy.wire.http1_plain import read_request
+from meshproxy.wire.http1_plain import LONGEST, read_request
 from meshproxy.wire.http1_shape import NO_REQUEST
 from meshproxy.wire.other_protocols import METHOD, OtherProtocols
 from meshproxy.wire.target import PLAIN as PLAIN_TARGET
@@ -95,7 +95,7 @@ class RequestReader:
 
     def read_plain(self, data: bytes) -> PlainRequest | None:
         """In place of `feed`, where the reader is `fresh`: the request that this is, if it asks for nothing special."""
-        request = read_request(data, self.scheme, self._shape)
+        request = read_request(data, self.scheme, self._shape) if len(data) <= LONGEST else None
         if request is not None:
             self._shape = request.shape
         return request
