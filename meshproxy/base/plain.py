@@ -21,7 +21,7 @@ class RequestShape:
     `begins` are the beginnings of its lines; `folded` the names in lower case; `size` how many lines there are.
     """
 
-    __slots__ = ("begins", "connection", "folded", "host", "length", "request_id", "size")
+    __slots__ = ("_numbers", "begins", "connection", "folded", "host", "length", "request_id", "size")
 
     def __init__(
         self, names: tuple[bytes, ...], *, host: int, request_id: int = 0, length: int = 0, connection: int = 0
@@ -33,6 +33,17 @@ class RequestShape:
         self.length = length
         self.request_id = request_id
         self.connection = connection
+        self._numbers: dict[tuple[bytes, ...], tuple[tuple[bytes, int], ...]] = {}
+
+    def numbers(self, names: tuple[bytes, ...]) -> tuple[tuple[bytes, int], ...]:
+        """With each name, in lower case, the number of the first line that has it. Who asks is a format of a log: there
+        are few."""
+        found = self._numbers.get(names)
+        if found is None:
+            here = [begin[:-1].lower() for begin in self.begins]
+            found = tuple((name, here.index(name) if name in here else 0) for name in names)
+            self._numbers[names] = found
+        return found
 
 
 class ResponseShape:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from meshproxy.base import clock
 from meshproxy.base.errors import ProxyError
-from meshproxy.base.headers import IDEMPOTENT, Fields
+from meshproxy.base.headers import IDEMPOTENT, OWS, Fields
 from meshproxy.base.plain import PlainRequest, PlainResponse
 from meshproxy.plan.route import Destination, Route
 from meshproxy.proxy import forwarding
@@ -18,7 +18,7 @@ from meshproxy.proxy.client import Client
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.exchange import Exchange, drawn
 from meshproxy.proxy.record import Views
-from meshproxy.proxy.retries import after_response
+from meshproxy.telemetry.record import Picker
 from meshproxy.upstream.cluster import LiveCluster
 from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.endpoint import LiveEndpoint
@@ -49,6 +49,7 @@ class PlainExchange(Views):
         "request",
         "route",
         "status",
+        "upstream_cluster",
     )
 
     attempts = 1
@@ -68,6 +69,7 @@ class PlainExchange(Views):
     request: PlainRequest
     route: Route
     status: int
+    upstream_cluster: str
 
     def __init__(self, context: Context, client: Client, request: PlainRequest, listener: str) -> None:
         self._context = context
@@ -94,7 +96,8 @@ class PlainExchange(Views):
             return
         self.route = route
         destination = self._destination = route.only or drawn(route)
-        connection = self._pick(live.clusters.get(destination.cluster))
+        name = self.upstream_cluster = destination.cluster
+        connection = self._pick(live.clusters.get(name))
         if connection is None:
             self._whole().forward(route, destination)
             return
@@ -130,7 +133,8 @@ class PlainExchange(Views):
         return endpoint.take()
 
     def on_upstream_data(self) -> None:
-        """The answer is there; if it is not a plain one, or its way down is not free, it is not for us."""
+        """The answer is there; if it is not a plain one, may be tried again, or cannot go down at once, it is not for
+        us."""
         connection = self.connection
         response = connection.reader.response
         context, client, request, route = self._context, self.client, self.request, self.route
@@ -139,7 +143,7 @@ class PlainExchange(Views):
             or not context.as_usual
             or client.blocked
             or client.closing
-            or (route.retry is not None and after_response(route.retry, response))
+            or response.status >= route.judged_from
         ):
             self._waiting().on_upstream_data()
             return
@@ -219,16 +223,23 @@ class PlainExchange(Views):
     # ---- for those who ask for more than the counters do
 
     @property
-    def upstream_cluster(self) -> str:
-        return self._destination.cluster
-
-    @property
     def upstream_service_time(self) -> float:
         return self.duration
 
     @property
     def upstream_fields(self) -> Fields:
         return forwarding.with_id(self.client.forwarded(self.request, self.client), self._request_id)
+
+    def pick_upstream(self, picker: Picker) -> list[bytes | None]:
+        """Without taking the head apart."""
+        request, added = self.request, self.client.added
+        lines = request.lines
+        return [
+            lines[number].partition(b":")[2].strip(OWS)
+            if number
+            else (self._request_id if name == b"x-request-id" else added.get(name))
+            for name, number in request.shape.numbers(picker.names)
+        ]
 
     @property
     def upstream_local_address(self) -> str:

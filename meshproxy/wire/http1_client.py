@@ -29,7 +29,7 @@ from meshproxy.wire.http1_framing import (
     nominated,
     size_of,
 )
-from meshproxy.wire.http1_plain import LONGEST, read_response
+from meshproxy.wire.http1_plain import read_response
 from meshproxy.wire.http1_shape import NO_RESPONSE
 
 
@@ -95,7 +95,12 @@ class ResponseReader:
         before = -1  # no head yet
         if self.response is None:
             if not self._size:
-                if not self._head_only and len(data) <= LONGEST and self._read_plain(data):
+                plain = None if self._head_only else read_response(data, self._shape)
+                if plain is not None:
+                    self.response = plain
+                    self._shape = plain.shape
+                    self._size = len(data)
+                    self._expecting = False
                     return
                 self._is_1_1 = data.startswith(b"HTTP/1.1 ")
             self._size += len(data)
@@ -116,16 +121,6 @@ class ResponseReader:
             self._watch(data, before)
         elif data.endswith(b"\n") and self._has_blank_lines_behind(data):
             self.reusable = False
-
-    def _read_plain(self, data: bytes) -> bool:
-        response = read_response(data, self._shape)
-        if response is None:
-            return False
-        self._shape = response.shape
-        self._size = len(data)
-        self._expecting = False
-        self.response = response
-        return True
 
     def _has_blank_lines_behind(self, data: bytes) -> bool:
         """The parser skips empty lines between messages; behind an answer they are bytes that nobody asked for."""

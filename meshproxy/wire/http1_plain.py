@@ -15,7 +15,7 @@ import httptools
 
 from meshproxy.base.headers import BODILESS, OWS
 from meshproxy.base.plain import PlainRequest, PlainResponse, RequestShape, ResponseShape
-from meshproxy.wire.http1_framing import MAX_FIELDS, MAX_HEAD, STATUS_LINES, valid_host
+from meshproxy.wire.http1_framing import MAX_FIELDS, STATUS_LINES, valid_host
 from meshproxy.wire.http1_shape import request_shapes, response_shapes
 from meshproxy.wire.target import PLAIN as PLAIN_TARGET
 
@@ -33,8 +33,8 @@ _KEPT_ALIVE = {
     for name in (b"Connection", b"connection")
     for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close")
 }
-LONGEST = 32 * 1024
-"""Of a read that may go the short way: bodies are copied on it."""
+_LONGEST = 32 * 1024
+"""Of what may go the short way, where bodies are copied."""
 _MOST_LINES = MAX_FIELDS + 1
 _MOST_HOSTS = 1024
 _hosts: set[bytes] = set()
@@ -75,6 +75,8 @@ _responses = _Judge(httptools.HttpResponseParser)
 
 def read_request(data: bytes, scheme: bytes, shape: RequestShape) -> PlainRequest | None:
     """The request that `data` is, if it is one and nothing else. `shape` is that of the one before."""
+    if len(data) > _LONGEST:
+        return None
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     try:
@@ -88,7 +90,7 @@ def read_request(data: bytes, scheme: bytes, shape: RequestShape) -> PlainReques
     if not path.startswith(b"/") or path.find(b"/.") >= 0 or path.translate(None, PLAIN_TARGET):
         return None
     if len(lines) != shape.size or not all(map(_begins, lines, shape.begins)):
-        found = request_shapes.find(lines[1:]) if len(lines) <= _MOST_LINES and len(head) <= MAX_HEAD else None
+        found = request_shapes.find(lines[1:]) if len(lines) <= _MOST_LINES else None
         if found is None:
             return None
         shape = found
@@ -121,13 +123,15 @@ def _is_valid(host: bytes) -> bool:
 
 def read_response(data: bytes, shape: ResponseShape) -> PlainResponse | None:
     """The response that `data` is, if it is one and nothing else. `shape` is that of the one before."""
+    if len(data) > _LONGEST:
+        return None
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     known = _STATUSES.get(lines[0])
     if known is None:
         return None
     if len(lines) != shape.size or not all(map(_begins, lines, shape.begins)):
-        found = response_shapes.find(lines[1:]) if len(lines) <= MAX_FIELDS + 1 and len(head) <= MAX_HEAD else None
+        found = response_shapes.find(lines[1:]) if len(lines) <= _MOST_LINES else None
         if found is None:
             return None
         shape = found

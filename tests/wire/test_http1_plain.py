@@ -172,8 +172,7 @@ def test_only_what_is_meant_for_this_hop_is_taken_out() -> None:
 
 
 def test_the_usual_messages_go_the_short_way_and_say_so() -> None:
-    reader = RequestReader()
-    assert isinstance(reader.read_plain(GET), PlainRequest)
+    assert isinstance(read_request(GET, b"http", NO_REQUEST), PlainRequest)
     client = ResponseReader()
     client.expect(b"GET")
     client.feed(OK)
