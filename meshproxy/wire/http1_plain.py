@@ -36,9 +36,11 @@ _KEPT_ALIVE = {
 _LONGEST = 32 * 1024
 """Of what may go the short way, where bodies are copied."""
 _MOST_LINES = MAX_FIELDS + 1
+_SLASH = ord("/")
 _MOST_HOSTS = 1024
-_hosts: set[bytes] = set()
-"""Host values that were found to be valid."""
+_hosts: dict[bytes, bytes] = {}
+"""Host lines that were found to be valid, and their values."""
+_DOTLESS = PLAIN_TARGET.replace(b".", b"")
 _begins = bytes.startswith
 
 
@@ -82,20 +84,20 @@ def read_request(data: bytes, scheme: bytes, shape: RequestShape) -> PlainReques
     try:
         method, target, version = lines[0].split(b" ")
         has_body = _METHODS[method]
-    except (ValueError, KeyError):
+        path, mark, query = target.partition(b"?")
+        if path[0] != _SLASH or version != b"HTTP/1.1" or (body and not has_body) or (mark and b"#" in query):
+            return None
+    except (ValueError, KeyError, IndexError):
         return None
-    path, mark, query = target.partition(b"?")
-    if version != b"HTTP/1.1" or (body and not has_body) or (mark and b"#" in query):
-        return None
-    if not path.startswith(b"/") or path.find(b"/.") >= 0 or path.translate(None, PLAIN_TARGET):
+    if path.translate(None, _DOTLESS) and (path.translate(None, PLAIN_TARGET) or b"/." in path):
         return None
     if len(lines) != shape.size or not all(map(_begins, lines, shape.begins)):
         found = request_shapes.find(lines[1:]) if len(lines) <= _MOST_LINES else None
         if found is None:
             return None
         shape = found
-    host = lines[shape.host][5:].strip(OWS)
-    if (host not in _hosts and not _is_valid(host)) or not _requests.accepts(data):
+    host = _hosts.get(lines[shape.host]) or _host(lines[shape.host])
+    if host is None or not _requests.accepts(data):
         return None
     if (shape.length > 0) is not has_body or (has_body and int(lines[shape.length][15:]) != len(body)):
         return None
@@ -112,13 +114,14 @@ def read_request(data: bytes, scheme: bytes, shape: RequestShape) -> PlainReques
     return PlainRequest(method, path, query if mark else None, host, head, lines, body, shape, scheme, keep_alive)
 
 
-def _is_valid(host: bytes) -> bool:
+def _host(line: bytes) -> bytes | None:
+    host = line.partition(b":")[2].strip(OWS)
     if not valid_host(host):
-        return False
+        return None
     if len(_hosts) >= _MOST_HOSTS:
         _hosts.clear()
-    _hosts.add(host)
-    return True
+    _hosts[line] = host
+    return host
 
 
 def read_response(data: bytes, shape: ResponseShape) -> PlainResponse | None:
