@@ -86,7 +86,6 @@ class Exchange(Answering):
         if self._replay is not None:
             self._keep_for_replay(parts)
         self.connection = connection
-        connection.user = self
         self.attempts = 1
         self._service_began = self._start
         self._waits = HEAD

@@ -191,8 +191,10 @@ class PlainExchange(Views):
 
     def _waiting(self) -> Exchange:
         """The same, when the request has been sent."""
-        exchange = self._whole()
-        exchange.sent(self.route, self._destination, self.connection, self._request_id)
+        exchange, connection = self._whole(), self.connection
+        exchange.sent(self.route, self._destination, connection, self._request_id)
+        if connection.user is self:
+            connection.user = exchange
         return exchange
 
     def on_upstream_failed(self, error: ProxyError) -> None:

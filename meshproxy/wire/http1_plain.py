@@ -41,6 +41,7 @@ _MOST_HOSTS = 1024
 _hosts: dict[bytes, bytes] = {}
 """Host lines that were found to be valid, and their values."""
 _DOTLESS = PLAIN_TARGET.replace(b".", b"")
+_CRLF = b"\r\n"
 _begins = bytes.startswith
 
 
@@ -97,21 +98,20 @@ def read_request(data: bytes, scheme: bytes, shape: RequestShape) -> PlainReques
             return None
         shape = found
     host = _hosts.get(lines[shape.host]) or _host(lines[shape.host])
-    if host is None or not _requests.accepts(data):
-        return None
-    if (shape.length > 0) is not has_body or (has_body and int(lines[shape.length][15:]) != len(body)):
+    kept = _KEPT_ALIVE.get(lines[shape.connection]) if shape.connection else True
+    if host is None or kept is None or (shape.length > 0) is not has_body:
         return None
     if shape.request_id and not lines[shape.request_id][13:].strip(OWS):
         return None
-    keep_alive = True
+    if not _requests.accepts(data):
+        return None
+    if not kept:
+        _requests.begin()  # it would take nothing more
+    if has_body and int(lines[shape.length][15:]) != len(body):
+        return None
     if number := shape.connection:
-        if lines[number] not in _KEPT_ALIVE:
-            return None
-        keep_alive = _KEPT_ALIVE[lines[number]]
-        head = b"\r\n".join(lines[:number] + lines[number + 1 :])
-        if not keep_alive:
-            _requests.begin()  # it would take nothing more
-    return PlainRequest(method, path, query if mark else None, host, head, lines, body, shape, scheme, keep_alive)
+        head = _CRLF.join(lines[:number] + lines[number + 1 :])
+    return PlainRequest(method, path, query if mark else None, host, head, lines, body, shape, scheme, kept)
 
 
 def _host(line: bytes) -> bytes | None:

@@ -149,7 +149,12 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._hold(data[upgrade.args[0] :])
+            end = upgrade.args[0]
+            if self._messages > 1:
+                self._check_later(data[:end], int(inside_head))
+            self._ended = None
+            self._hold(data[end:])  # which reads on, where it does, as in a read of its own
+            return
         except httptools.HttpParserError as error:
             self._explain(error, data)
         receiving = self._current

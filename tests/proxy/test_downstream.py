@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.traces import World, answer, get, snapshot, statuses
+from support.traces import World, answer, get, snapshot, statuses, waits_on
 
 from meshproxy.proxy.options import Options
 
@@ -78,7 +78,7 @@ def _serve(world: World) -> None:
                 dialled.accept()
                 progress = True
         for upstream in world.upstreams:
-            exchange = next((e for e in world.exchanges if e.connection and e.connection.transport is upstream), None)
+            exchange = next((each for each in world.exchanges if waits_on(each, upstream)), None)
             if exchange is not None and exchange.request.complete:
                 head_only = exchange.request.method == b"HEAD"
                 upstream.send(answer(b"ok")[: -2 if head_only else None])

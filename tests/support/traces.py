@@ -350,6 +350,12 @@ class World:
         self._errors.append(context.get("exception") or AssertionError(context["message"]))
 
 
+def waits_on(exchange: Exchange | PlainExchange, upstream: Pipe) -> bool:
+    """Whether it waits for an answer on this connection."""
+    connection = getattr(exchange, "connection", None)
+    return connection is not None and connection.user is exchange and connection.transport is upstream
+
+
 def _has_picked(exchange: Exchange | PlainExchange) -> bool:
     """Whether an endpoint counts it as active."""
     if isinstance(exchange, Exchange):

@@ -85,6 +85,7 @@ RESPONSES = st.builds(
 @example(POST.replace(b"5", b"+5"))
 @example(POST.replace(b"5", b"5, 5"))
 @example(GET[:-2] + b"Connection: close\r\n\r\n")
+@example(GET.replace(b"GET", b"POST")[:-2] + b"Connection: close\r\n\r\n")
 @example(GET[:-2] + b"Connection: close\r\n\r\n" + GET)
 def test_a_request_is_read_as_on_the_long_way(data: bytes) -> None:
     plain = read_request(data, b"http", NO_REQUEST)

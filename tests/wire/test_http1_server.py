@@ -262,3 +262,14 @@ def test_a_head_is_its_fields_and_then_its_framing() -> None:
 
 def test_a_chunked_request_has_no_length() -> None:
     assert head("Transfer-Encoding: chunked", method="POST").content_length == CHUNKED
+
+
+def test_what_comes_behind_an_upgrade_that_has_a_body_is_counted_by_itself() -> None:
+    long = b"GET / HTTP/1.1\r\nHost: reviews\r\nCookie: %b\r\n\r\n" % (b"c" * 5000)
+    upgrade = (
+        b"POST / HTTP/1.1\r\nHost: reviews\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello"
+    )
+    chunked = b"POST / HTTP/1.1\r\nHost: reviews\r\nTransfer-Encoding: chunked\r\n\r\n"
+    requests, fault = read([long + upgrade + chunked, b"3\r\nabc\r\n0\r\n\r\n"])
+    assert fault is None
+    assert len(requests) == 3
