@@ -157,10 +157,9 @@ class RequestReader:
             return
         except httptools.HttpParserError as error:
             self._explain(error, data)
-        receiving = self._current
-        if receiving is not None or self._ended is not None:
+        if self._current is not None or self._ended is not None:
             self._watch_body(data, current, before)
-        elif not self._completed or self._url or self._pairs:
+        if self._current is None and (not self._completed or self._url or self._pairs):
             self._watch_head(size)
         if self._messages > 1 or (self._completed and self.mid_head):
             self._check_later(data, int(inside_head))
@@ -180,6 +179,8 @@ class RequestReader:
         assert request is not None
         self._ended = None
         if request.content_length == CHUNKED:
+            if request.complete and (self._url or self._pairs):
+                return  # a part of the next head is there too
             if self._messages == (current is not request) and (current is None or current is request):
                 self._watch_chunks(data, request, before)
         elif request is not current and self._parser is not None:

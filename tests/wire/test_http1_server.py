@@ -215,6 +215,17 @@ def test_only_one_upgrade_that_is_not_h2c_is_an_upgrade() -> None:
     assert head("Connection: Upgrade", "Upgrade: a", "Upgrade: b").upgrade is None
 
 
+def test_a_part_of_a_head_behind_chunks_is_not_of_them() -> None:
+    chunked = b"POST / HTTP/1.1\r\nHost: reviews\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
+    long = b"GET / HTTP/1.1\r\nHost: reviews\r\nCookie: %b" % (b"c" * 5000)
+    reader = RequestReader()
+    reader.feed(chunked + long)
+    assert reader.error is None
+    assert reader.mid_head
+    reader.feed(b"\r\n\r\n")
+    assert len(reader.requests) == 2
+
+
 def test_what_comes_behind_an_upgrade_is_the_tunnels_or_the_next_request() -> None:
     asked = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
     behind = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
