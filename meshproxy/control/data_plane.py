@@ -11,6 +11,7 @@ from meshproxy.control.sockets import raise_open_files
 from meshproxy.control.sources.dns import Names
 from meshproxy.control.worker import Worker
 from meshproxy.proxy.options import Options
+from meshproxy.proxy.plain import SHORTER
 from meshproxy.proxy.proxy import Proxy
 from meshproxy.telemetry.stats import Stats
 
@@ -41,7 +42,8 @@ def make_worker(settings: Settings, stats: Stats) -> Worker:
         # 1 MiB that a proxy without a log does not need
         from meshproxy.telemetry.access_log import AccessLog, compile_format
 
-        log = AccessLog(settings.access_log, compile_format(settings.access_log_format))
+        form = settings.access_log_format
+        log = AccessLog(settings.access_log, compile_format(form), compile_format(form, SHORTER))
     # every downstream connection may need one upstream
     options = Options(max_connections=max(1, (files - _OTHER_FILES) // 2))
     proxy = Proxy(

@@ -29,6 +29,8 @@ class Metrics(Protocol):
 class Log(Protocol):
     def log(self, record: Record) -> None: ...
 
+    def log_plain(self, record: Record) -> None: ...
+
 
 Explain = Callable[[Request, bytes, str, Snapshot, Fields], Fields]
 """(request, the client's IP address, listener, snapshot, a response's fields) → its fields with what explains them."""

@@ -27,6 +27,27 @@ _SHORT = 64
 _SERVICE_TIMES = [b"x-envoy-upstream-service-time: %d" % ms for ms in range(_SHORT)]
 
 
+#: How a log format that is compiled for plain exchanges alone has the attributes of a record: what is the same for all,
+#: and how the rest is found without a call.
+SHORTER = {
+    "q.version": 'b"HTTP/1.1"',
+    "r.attempts": "1",
+    "r.authority": "q.host",
+    "r.details": '"via_upstream"',
+    "r.downstream_local_address": "r.client.addresses[0]",
+    "r.downstream_remote_address": "r.client.addresses[1]",
+    "r.flags": '""',
+    "r.original_path": "None",
+    "r.requested_server_name": "r.client.server_name",
+    "r.route_name": "r.route.name",
+    "r.started": "wall() - r.duration",
+    "r.termination_details": '""',
+    "r.transport_failure": '""',
+    "r.upstream_host": "r.endpoint.name",
+    "r.upstream_service_time": "r.duration",
+}
+
+
 class PlainExchange(Views):
     """See `telemetry.record.Record`. The `on_…` methods are called by its two connections."""
 
@@ -172,7 +193,9 @@ class PlainExchange(Views):
         context.metrics.observe(self, route.service)
         if context.access_log is not None:
             self._response = response
-            context.access_log.log(self)
+            if client.addresses is None:
+                client.find_addresses()
+            context.access_log.log_plain(self)
         if request.keep_alive:
             client.plain_done()
         else:

@@ -89,26 +89,30 @@ _AS_JSON = {
 _Piece = str | ast.expr
 
 
-def compile_format(text: str) -> Formatter:
-    """What `--access-log-format` says: `text`, `json`, or a format of `%…%` operators.
+_ALL: Mapping[str, str] = {}
+
+
+def compile_format(text: str, shorter: Mapping[str, str] = _ALL) -> Formatter:
+    """What `--access-log-format` says: `text`, `json`, or a format of `%…%` operators. With `shorter` (see `Scope`) it
+    is for some records only.
 
     Raises `ValueError` with the position of what is wrong.
     """
     if text == "json":
-        return compile_json()
-    return compile_text(TEXT if text == "text" else text)
+        return compile_json(shorter=shorter)
+    return compile_text(TEXT if text == "text" else text, shorter)
 
 
-def compile_text(text: str = TEXT) -> Formatter:
+def compile_text(text: str = TEXT, shorter: Mapping[str, str] = _ALL) -> Formatter:
     """A line of text; a missing line end is added, as istiod does."""
-    scope = Scope()
+    scope = Scope(shorter)
     line = text if text.endswith("\n") else text + "\n"
     return _function(lambda strict: _text_pieces(line, scope, strict), scope)
 
 
-def compile_json(fields: Mapping[str, str] = JSON) -> Formatter:
+def compile_json(fields: Mapping[str, str] = JSON, shorter: Mapping[str, str] = _ALL) -> Formatter:
     """A JSON object of the given keys. A value that is one operator keeps its type; any other is a string."""
-    scope = Scope()
+    scope = Scope(shorter)
     return _function(lambda strict: _json_pieces(fields, scope, strict), scope)
 
 
@@ -132,8 +136,12 @@ def _text_pieces(text: str, scope: Scope, strict: bool) -> list[_Piece]:
     ]
 
 
-def _source(forms: Mapping[Kind, str], made: Expression, errors: str) -> ast.expr:
-    return ast.parse(forms[made.kind].format(made.source, errors), mode="eval").body
+def _source(forms: Mapping[Kind, str], made: Expression, errors: str) -> _Piece:
+    """What does not depend on the record is worked out here."""
+    tree = ast.parse(forms[made.kind].format(made.source, errors), mode="eval")
+    if any(isinstance(node, ast.Name) and node.id != "quote" for node in ast.walk(tree)):
+        return tree.body
+    return str(eval(compile(tree, "<access log format>", "eval"), {"quote": encode_basestring_ascii}))
 
 
 def _values(pieces: list[_Piece]) -> list[ast.expr]:
@@ -178,9 +186,11 @@ class AccessLog:
     BLOCK = 64 * 1024
     BACKLOG = 4 * 1024 * 1024  # kept while a slow pipe takes nothing; what is beyond is dropped
 
-    def __init__(self, path: str | int, formatter: Formatter) -> None:
+    def __init__(self, path: str | int, formatter: Formatter, plain: Formatter | None = None) -> None:
+        """`plain` is for records that are logged by `log_plain`."""
         self._path = path
         self._formatter = formatter
+        self._plain = plain or formatter
         self._lines: list[str] = []
         self._size = 0
         self._rest = b""
@@ -190,7 +200,13 @@ class AccessLog:
 
     def log(self, record: Record) -> None:
         """One request has ended."""
-        line = self._formatter(record)
+        self._add(self._formatter(record))
+
+    def log_plain(self, record: Record) -> None:
+        """One plain request has ended."""
+        self._add(self._plain(record))
+
+    def _add(self, line: str) -> None:
         self._lines.append(line)
         self._size += len(line)
         if self._size >= self.BLOCK:

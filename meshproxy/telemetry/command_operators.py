@@ -11,12 +11,13 @@ import difflib
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
 from typing import NamedTuple
 
+from meshproxy.base import clock
 from meshproxy.base.headers import Fields
 from meshproxy.telemetry.record import Record
 from meshproxy.telemetry.start_time import StartTime
@@ -25,6 +26,9 @@ Value = str | bytes | int | None
 
 _OPERATOR = re.compile(r"%([A-Z][A-Z0-9_]*)(?:\(([^)]*)\))?(?::(\d+))?%")
 _SPELLINGS = 4096  # of header names a picker remembers
+
+
+_ATTRIBUTE = re.compile(r"\b[rq]\.[a-z_]+")
 
 
 class Operator(NamedTuple):
@@ -56,8 +60,11 @@ class Need(Enum):
 
 @dataclass(slots=True)
 class Scope:
-    """What the expressions of one function refer to: bound values, and the header names to pick in one pass."""
+    """What the expressions of one function refer to: bound values, and the header names to pick in one pass.
+    `shorter` says how attributes, such as `r.details`, can be had of the records it is for; the source of them is ours.
+    """
 
+    shorter: Mapping[str, str] = field(default_factory=dict)
     bound: dict[str, object] = field(default_factory=dict)
     headers: dict[str, list[bytes]] = field(default_factory=dict)
 
@@ -270,6 +277,7 @@ def expression(operator: Operator, scope: Scope) -> Expression:
         source, kind = OPERATORS[operator.command].build(operator.argument, scope)
     except ValueError as error:
         raise ValueError(f"position {operator.position + 1}: %{operator.command}%: {error}") from None
+    source = _ATTRIBUTE.sub(lambda found: scope.shorter.get(found[0], found[0]), source)
     if operator.length is None:
         return Expression(source, kind)
     if kind is Kind.HEADER:
@@ -312,7 +320,7 @@ class FieldPicker:
 def namespace(scope: Scope) -> dict[str, object]:
     """The globals of a function made of the scope's expressions."""
     pickers = {f"pick_{source}": FieldPicker(names) for source, names in scope.headers.items()}
-    return {"without_port": without_port, "port_of": port_of, **pickers, **scope.bound}
+    return {"without_port": without_port, "port_of": port_of, "wall": clock.wall, **pickers, **scope.bound}
 
 
 def preamble(scope: Scope) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 from support.traces import Pipe, World, answer, get, snapshot, statuses
 
+from meshproxy.proxy.plain import SHORTER
+from meshproxy.telemetry.access_log import compile_format
+from meshproxy.telemetry.record import Record
+
 UPGRADE = get("/", "Connection: upgrade", "Upgrade: websocket")
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 
@@ -533,3 +537,30 @@ def test_a_client_that_goes_is_no_failure_of_its_endpoint() -> None:
         world.dials[0].accept()
         world.client.reset()
         assert [endpoint.failures for endpoint in world.endpoints] == [0]
+
+
+@pytest.mark.parametrize(
+    "form", ["text", "json", "%REQ(host)% %REQ(x-forwarded-proto)% %REQ(a)% %UPSTREAM_REMOTE_PORT% %ROUTE_NAME%"]
+)
+@pytest.mark.parametrize("fields", [(), ("A: b", "User-Agent: x"), ("x-request-id: mine", "a: caf\xe9")])
+def test_a_plain_request_is_logged_as_any_other(form: str, fields: tuple[str, ...]) -> None:
+    lines: list[tuple[str, str]] = []
+    shorter, whole = compile_format(form, SHORTER), compile_format(form)
+
+    class Log:
+        def log(self, record: Record) -> None:
+            raise AssertionError("it is not plain")
+
+        def log_plain(self, record: Record) -> None:
+            lines.append((shorter(record), whole(record)))
+
+    with World(snapshot()) as world:
+        kept(world)
+        world.proxy._context.access_log = Log()
+        world.client.send(get("/?q", *fields))
+        world.upstreams[0].send(answer(b"hello"))
+        assert statuses(world.client.taken()) == [200]
+        ((one, other),) = lines
+        assert one == other
+        assert "hello" not in one
+        world.proxy._context.access_log = None
