@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from meshproxy.analysis.values import OneOf, Opaque, Starts, Values, example
+from meshproxy.plan.match import JOINED
 
 _STEPS = 400
 _MOST_ASKED = 100
@@ -48,6 +49,8 @@ class Subject(NamedTuple):
 
     @property
     def arity(self) -> Arity:
+        if self.kind == "header" and self.name.encode() in JOINED:
+            return Arity.OPTIONAL  # its lines are one value
         return _ARITY.get(self.kind, Arity.OPTIONAL)
 
 

@@ -148,10 +148,10 @@ def example(wanted: Sequence[Values], unwanted: Sequence[Values]) -> bytes | Non
 
 
 def _guesses(wanted: Sequence[Values]) -> list[bytes]:
-    """Plain values worth a try."""
-    for values in wanted:
-        if isinstance(values, OneOf):
-            return sorted(values.values)
+    """Plain values worth a try; all that there can be, where some of `wanted` is a list of values as written."""
+    listed = sorted((w for w in wanted if isinstance(w, OneOf)), key=lambda values: values.fold)
+    if listed:
+        return sorted(listed[0].values)
     prefix = max((w.prefix for w in wanted if not isinstance(w, OneOf)), key=len, default=b"")
     return [prefix, prefix + b"x", prefix + _FRESH]
 
