@@ -1,8 +1,8 @@
 """Messages whose heads ask for nothing special: they are passed on as they came, and taken apart only for whoever asks.
 
-A plain head has no framing but a Content-Length in a response, nothing hop-by-hop, nothing that a proxy manages but an
-x-request-id in a request. The codec (`wire.http1_plain`) makes them of heads it has checked; to everybody else they
-are a `Request` and a `Response` like any other.
+A plain head has no framing but a Content-Length, nothing hop-by-hop but whether the connection is kept, nothing that a
+proxy manages but an x-request-id in a request. The codec (`wire.http1_plain`) makes them of heads it has checked; to
+everybody else they are a `Request` and a `Response` like any other.
 """
 
 from __future__ import annotations
@@ -11,26 +11,39 @@ from meshproxy.base.headers import OWS, Fields
 from meshproxy.base.message import NO_FIELDS, NO_WATCHED, NOTHING, Request, Response
 
 _REQUEST_ID = b"x-request-id"
-_APART = (b"host", _REQUEST_ID)
+_APART = (b"host", _REQUEST_ID, b"connection", b"content-length")
 _ANEW = (b"date", b"content-length")
 
 
 class RequestShape:
     """What a head's names say of it, in numbers of lines, the request line's being 0; where a line is missing, 0 too.
 
-    `begins` are the beginnings of its lines; `folded` the names in lower case; `size` how many lines there are, with
-    the two empty ones that splitting leaves at the end.
+    `begins` are the beginnings of its lines; `folded` the names in lower case; `size` how many lines there are.
     """
 
-    __slots__ = ("begins", "connection", "folded", "host", "request_id", "size")
+    __slots__ = ("_numbers", "begins", "connection", "folded", "host", "length", "request_id", "size")
 
-    def __init__(self, names: tuple[bytes, ...], *, host: int, request_id: int, connection: int) -> None:
+    def __init__(
+        self, names: tuple[bytes, ...], *, host: int, request_id: int = 0, length: int = 0, connection: int = 0
+    ) -> None:
         self.begins = (b"", *(name + b":" for name in names))
         self.folded = frozenset(name.lower() for name in names)
-        self.size = len(names) + 3
+        self.size = len(names) + 1
         self.host = host
+        self.length = length
         self.request_id = request_id
         self.connection = connection
+        self._numbers: dict[tuple[bytes, ...], tuple[tuple[bytes, int], ...]] = {}
+
+    def numbers(self, names: tuple[bytes, ...]) -> tuple[tuple[bytes, int], ...]:
+        """With each name, in lower case, the number of the first line that has it. Who asks is a format of a log: there
+        are few."""
+        found = self._numbers.get(names)
+        if found is None:
+            here = [begin[:-1].lower() for begin in self.begins]
+            found = tuple((name, here.index(name) if name in here else 0) for name in names)
+            self._numbers[names] = found
+        return found
 
 
 class ResponseShape:
@@ -55,18 +68,15 @@ def _pair(line: bytes) -> tuple[bytes, bytes]:
 
 
 class PlainRequest(Request):
-    """HTTP/1.1, kept alive, without a body. `head` is what goes on: all lines that came, each with its CRLF, without
-    the empty one. `shape` is what is known of all heads with these names. What is not a slot cannot be set.
+    """HTTP/1.1, come whole with its body, if it has one. `lines` are those of its head, `shape` what is known of all
+    heads with its names; `head` is what goes on of it, without the last CRLF. What is not a slot cannot be set.
     """
 
-    __slots__ = ("head", "shape")
+    __slots__ = ("head", "lines", "shape")
 
     version = b"HTTP/1.1"
-    content_length = 0
-    keep_alive = True
     expects_continue = False
     upgrade = None
-    body: list[bytes] = NOTHING
     complete = True
     trailers: Fields = []  # noqa: RUF012 (shared, never changed)
     plain = True
@@ -78,30 +88,33 @@ class PlainRequest(Request):
         query: bytes | None,
         host: bytes,
         head: bytes,
+        lines: list[bytes],
+        body: bytes,
         shape: RequestShape,
         scheme: bytes,
+        keep_alive: bool,
     ) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.host = host
         self.head = head
+        self.lines = lines
         self.shape = shape
         self.scheme = scheme
+        self.keep_alive = keep_alive
+        self.content_length = len(body)
+        self.body = [body] if body else NOTHING
         self._names = None
 
     @property
     def fields(self) -> Fields:  # type: ignore[override]
-        return [pair for pair in self._pairs() if pair[0].lower() not in _APART]
+        return [pair for pair in map(_pair, self.lines[1:]) if pair[0].lower() not in _APART]
 
     @property
     def managed(self) -> dict[bytes, list[bytes]]:  # type: ignore[override]
-        if not self.shape.request_id:
-            return NO_FIELDS
-        return {_REQUEST_ID: [value for name, value in self._pairs() if name.lower() == _REQUEST_ID]}
-
-    def _pairs(self) -> Fields:
-        return [_pair(line) for line in self.head.split(b"\r\n")[1:-1]]
+        number = self.shape.request_id
+        return {_REQUEST_ID: [_pair(self.lines[number])[1]]} if number else NO_FIELDS
 
     def values(self, name: bytes) -> list[bytes]:
         """Mostly what a route asks for is not there."""

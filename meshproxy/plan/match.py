@@ -112,8 +112,13 @@ class HeaderIs:
     match: ValueMatch
 
     def holds(self, request: Request) -> bool:
+        found = request.values(self.name)
+        if not found:
+            return False
+        if len(found) > 1:
+            found = _header_values(request, self.name)
         matches = self.match.matches
-        for value in _header_values(request, self.name):  # noqa: SIM110 (a generator costs more than the comparison)
+        for value in found:  # noqa: SIM110 (a generator costs more than the comparison)
             if matches(value):
                 return True
         return False

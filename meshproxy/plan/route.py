@@ -66,6 +66,8 @@ class Forward:
 
 Action = Forward | Redirect | DirectResponse
 
+_FAULTY, _NEVER = 400, 1000
+
 Line = tuple[str, int]
 """File and line."""
 
@@ -114,6 +116,7 @@ class Route:
     service: str = ""  # the host asked for, as telemetry names it: reviews.default.svc.cluster.local
     plain: bool = field(init=False, compare=False)
     only: Destination | None = field(init=False, compare=False)  # the one it always goes to
+    judged_from: int = field(init=False, compare=False)  # the least status that its retry policy may have a say in
 
     def __post_init__(self) -> None:
         """`plain`: nothing is asked but to forward. One test on the request path instead of one for each policy."""
@@ -121,6 +124,7 @@ class Route:
         bare = all(policy is None for policy in policies) and not self.mirrors and not self.hashes
         to = self.action.destinations if isinstance(self.action, Forward) else ()
         object.__setattr__(self, "only", to[0] if len(to) == 1 else None)
+        object.__setattr__(self, "judged_from", min((_FAULTY, *self.retry.statuses)) if self.retry else _NEVER)
         object.__setattr__(
             self,
             "plain",

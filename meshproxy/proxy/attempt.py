@@ -32,7 +32,7 @@ from meshproxy.upstream.endpoint import LiveEndpoint
 from meshproxy.upstream.opening import Purpose
 from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk, request_head
 
-_JUST_NOW = 0.1
+JUST_NOW = 0.1
 """Seconds in which an upstream that closes a kept connection would be seen by the loop anyhow."""
 Outcome = Response | ProxyError
 """What one attempt came to."""
@@ -225,7 +225,7 @@ class Attempting(Mirroring):
         looked at, unless it served a moment ago."""
         cluster, purpose = self._cluster, self._purpose()
         connection = cluster.take(endpoint, purpose)
-        if self.request.method in IDEMPOTENT or (connection and self._start - connection.idle_since < _JUST_NOW):
+        if self.request.method in IDEMPOTENT or (connection and self._start - connection.idle_since < JUST_NOW):
             return connection
         while connection is not None and not connection.quiet():
             connection.close()

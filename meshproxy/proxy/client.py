@@ -4,7 +4,7 @@ is `downstream.Downstream`."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from meshproxy.base.errors import ProxyError
@@ -42,8 +42,11 @@ class Client(Protocol):
     server: tuple[bytes, bytes]  # the field by which this listener names itself, and its line
     server_line: bytes
     tail: bytes  # what is added to the head of every plain request, once `begin_tail` has made it
+    added: Mapping[bytes, bytes]  # the same as fields
     draws_id: bool  # whatever it calls its request, it gets an id of ours
     forwarded: Callable[..., Fields]  # (request, client) → the fields this listener sends on
+
+    addresses: tuple[str, str] | None  # its own end and ours, once `find_addresses` was asked
 
     @property
     def local_address(self) -> str: ...
@@ -64,6 +67,8 @@ class Client(Protocol):
     def take_held(self) -> list[bytes]: ...
 
     def begin_tail(self, request: PlainRequest) -> bytes: ...
+
+    def find_addresses(self) -> tuple[str, str]: ...
 
     def replace(self, exchange: InHand) -> None:
         """This one answers from now on."""

@@ -7,7 +7,7 @@ than one read. Faults of the client are answered after the requests before them,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from meshproxy.base import clock
 from meshproxy.base.errors import Kind, ProxyError, Side
@@ -17,10 +17,11 @@ from meshproxy.base.plain import PlainRequest
 from meshproxy.proxy.client import InHand
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.exchange import Exchange
-from meshproxy.proxy.forwarding import gateway_fields, plain_tail, sidecar_fields
+from meshproxy.proxy.forwarding import additions, gateway_fields, sidecar_fields
 from meshproxy.proxy.owner import Owner
 from meshproxy.proxy.plain import PlainExchange
 from meshproxy.upstream.connection import HIGH_WATER, LOW_WATER
+from meshproxy.wire.http1_plain import read_request
 from meshproxy.wire.http1_server import RequestReader
 
 _SIDECAR, _GATEWAY = (b"server", b"envoy"), (b"server", b"istio-envoy")
@@ -42,6 +43,7 @@ class Downstream(asyncio.Protocol):
         self.server_line = _GATEWAY_LINE if is_gateway else _SIDECAR_LINE
         self.draws_id = is_gateway
         self.tail = b""
+        self.added: Mapping[bytes, bytes] = {}
         self._reader = RequestReader()
         self._exchange: InHand | None = None
         self._starting = False  # inside `Exchange.start`
@@ -55,7 +57,7 @@ class Downstream(asyncio.Protocol):
         self.blocked = False
         self.idle_since = 0.0
         self._head_since: float | None = None  # when the head that is awaited began, or the connection
-        self._addresses: tuple[str, str] | None = None
+        self.addresses: tuple[str, str] | None = None
 
     # ---- the transport's callbacks
 
@@ -71,9 +73,15 @@ class Downstream(asyncio.Protocol):
         self.idle_since = self._proxy.now
         reader = self._reader
         if self._exchange is None and reader.fresh and not (reader.requests or self.blocked):
-            plain = reader.read_plain(data)
-            if plain is not None:
-                self._begin(plain)
+            request = read_request(data, reader.scheme, reader.shape)
+            if request is not None:
+                reader.shape = request.shape
+                self._head_since = None
+                exchange = self._exchange = PlainExchange(self._context, self, request, self._listener)
+                try:
+                    exchange.start()
+                except Exception:
+                    exchange.fail_internally()
                 return
         reader.feed(data)
         if self._receiving:
@@ -128,20 +136,11 @@ class Downstream(asyncio.Protocol):
         if requests or self._paused or reader.error is not None:
             self._hold_back()
 
-    def _begin(self, request: PlainRequest) -> None:
-        """Mostly this is all there is to it."""
-        self._head_since = None
-        exchange = self._exchange = PlainExchange(self._context, self, request, self._listener)
-        try:
-            exchange.start()
-        except Exception:
-            exchange.fail_internally()
-
     def replace(self, exchange: InHand) -> None:
         self._exchange = exchange
 
     def begin_tail(self, request: PlainRequest) -> bytes:
-        self.tail = plain_tail(self.forwarded(request, self)[len(request.fields) :])
+        self.added, self.tail = additions(request.scheme, self)
         return self.tail
 
     def plain_done(self) -> None:
@@ -260,21 +259,21 @@ class Downstream(asyncio.Protocol):
 
     @property
     def local_address(self) -> str:
-        return self._names()[0]
+        return self.find_addresses()[0]
 
     @property
     def remote_address(self) -> str:
-        return self._names()[1]
+        return self.find_addresses()[1]
 
     @property
     def remote_ip(self) -> bytes:
-        return self._names()[1].rpartition(":")[0].strip("[]").encode()
+        return self.find_addresses()[1].rpartition(":")[0].strip("[]").encode()
 
-    def _names(self) -> tuple[str, str]:
-        if self._addresses is None:
+    def find_addresses(self) -> tuple[str, str]:
+        if self.addresses is None:
             info = self.transport.get_extra_info
-            self._addresses = (_text(info("sockname")), _text(info("peername")))
-        return self._addresses
+            self.addresses = (_text(info("sockname")), _text(info("peername")))
+        return self.addresses
 
     # ---- for the worker
 

@@ -81,6 +81,10 @@ class Exchange(Answering):
         self.route = route
         self._choose(route, destination)
         self.upstream_fields = forwarding.with_id(self.upstream_fields, request_id)
+        parts, self.request.body = self.request.body, []
+        self.bytes_received = sum(map(len, parts))
+        if self._replay is not None:
+            self._keep_for_replay(parts)
         self.connection = connection
         connection.user = self
         self.attempts = 1

@@ -6,6 +6,7 @@ client; a gateway sets them, and appends the client's address to X-Forwarded-For
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import gmtime, strftime
 
 from meshproxy.base import clock
@@ -53,10 +54,23 @@ def with_id(fields: Fields, request_id: bytes) -> Fields:
     return [(name, request_id or value) if name == b"x-request-id" else (name, value) for name, value in fields]
 
 
-def plain_tail(fields: Fields) -> bytes:
-    """The lines behind the head of a plain request: of what is added to it, all but the x-request-id."""
-    lines = [b"%b: %b\r\n" % pair for pair in fields if pair[0] != b"x-request-id"]
-    return b"".join((*lines, b"x-envoy-attempt-count: 1\r\n"))
+def additions(scheme: bytes, client: Client) -> tuple[Mapping[bytes, bytes], bytes]:
+    """What is added to every plain request of a client, but for the x-request-id: fields, and the bytes that go behind
+    the last line."""
+    if client.forwarded is sidecar_fields:
+        return _OF_SIDECAR  # the same for all
+    nothing = Request(b"GET", b"/", None, b"", [])
+    nothing.scheme = scheme
+    return _addition(dict(client.forwarded(nothing, client)))
+
+
+def _addition(added: dict[bytes, bytes]) -> tuple[Mapping[bytes, bytes], bytes]:
+    added.pop(b"x-request-id", None)
+    lines = [b"%b: %b" % pair for pair in added.items()]
+    return added, b"\r\n".join((b"", *lines, b"x-envoy-attempt-count: 1", b""))
+
+
+_OF_SIDECAR = _addition(dict((_PLAIN_HTTP,)))
 
 
 def request_tail(request: Request, attempt: int, timeout: float | None) -> bytes:

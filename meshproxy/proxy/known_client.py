@@ -22,7 +22,7 @@ class KnownClient(Downstream):
         if known.secure:
             self._reader = RequestReader(b"https")
         if known.addresses is not None:
-            self._addresses = known.addresses
+            self.addresses = known.addresses
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

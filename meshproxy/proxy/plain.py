@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from meshproxy.base import clock
 from meshproxy.base.errors import ProxyError
-from meshproxy.base.headers import Fields
+from meshproxy.base.headers import IDEMPOTENT, OWS, Fields
 from meshproxy.base.plain import PlainRequest, PlainResponse
 from meshproxy.plan.route import Destination, Route
 from meshproxy.proxy import forwarding
+from meshproxy.proxy.attempt import JUST_NOW
 from meshproxy.proxy.client import Client
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.exchange import Exchange, drawn
 from meshproxy.proxy.record import Views
-from meshproxy.proxy.retries import after_response
+from meshproxy.telemetry.record import Picker
 from meshproxy.upstream.cluster import LiveCluster
 from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.endpoint import LiveEndpoint
@@ -48,6 +49,7 @@ class PlainExchange(Views):
         "request",
         "route",
         "status",
+        "upstream_cluster",
     )
 
     attempts = 1
@@ -67,6 +69,7 @@ class PlainExchange(Views):
     request: PlainRequest
     route: Route
     status: int
+    upstream_cluster: str
 
     def __init__(self, context: Context, client: Client, request: PlainRequest, listener: str) -> None:
         self._context = context
@@ -75,7 +78,7 @@ class PlainExchange(Views):
         self.client = client
         self.request = request
         self.flags = ""
-        self.bytes_received = 0
+        self.bytes_received = request.content_length
         self.endpoint = None
         self._request_id = b""
         self._start = clock.monotonic()
@@ -93,7 +96,8 @@ class PlainExchange(Views):
             return
         self.route = route
         destination = self._destination = route.only or drawn(route)
-        connection = self._pick(live.clusters.get(destination.cluster))
+        name = self.upstream_cluster = destination.cluster
+        connection = self._pick(live.clusters.get(name))
         if connection is None:
             self._whole().forward(route, destination)
             return
@@ -101,15 +105,17 @@ class PlainExchange(Views):
         connection.begin(self, request.method, None)
         tail = client.tail or client.begin_tail(request)
         if request.shape.request_id:
-            head = b"%b%b\r\n" % (request.head, tail)
+            data = b"%b%b\r\n" % (request.head, tail)
         else:
             request_id = self._request_id = clock.request_id()
-            head = b"%b%bx-request-id: %b\r\n\r\n" % (request.head, tail, request_id)
+            data = b"%b%bx-request-id: %b\r\n\r\n" % (request.head, tail, request_id)
+        if request.content_length:
+            data += request.body[0]
         outbox = self._context.outbox
         if outbox.pending:
-            outbox.pending.append((connection.transport, head))
+            outbox.pending.append((connection.transport, data))
         else:
-            outbox.write(connection.transport, head)
+            outbox.write(connection.transport, data)
 
     def _pick(self, cluster: LiveCluster | None) -> UpstreamConnection | None:
         """The kept connection it goes on, if there is one."""
@@ -121,19 +127,23 @@ class PlainExchange(Views):
             return None
         self._cluster = cluster
         self.endpoint = endpoint
-        return endpoint.take() if endpoint.idle else None
+        idle = endpoint.idle
+        if not idle or (self.request.method not in IDEMPOTENT and self._start - idle[-1].idle_since > JUST_NOW):
+            return None
+        return endpoint.take()
 
     def on_upstream_data(self) -> None:
-        """The answer is there; if it is not a plain one, or its way down is not free, it is not for us."""
+        """The answer is there; if it is not a plain one, may be tried again, or cannot go down at once, it is not for
+        us."""
         connection = self.connection
         response = connection.reader.response
-        context, client, route = self._context, self.client, self.route
+        context, client, request, route = self._context, self.client, self.request, self.route
         if (
             type(response) is not PlainResponse
             or not context.as_usual
             or client.blocked
             or client.closing
-            or (route.retry is not None and after_response(route.retry, response))
+            or response.status >= route.judged_from
         ):
             self._waiting().on_upstream_data()
             return
@@ -145,12 +155,11 @@ class PlainExchange(Views):
         if not response.shape.dated:
             lines.append(b"date: " + context.date)
         took = int(duration * 1000)
-        lines += (
-            client.server_line,
-            _SERVICE_TIMES[took] if took < _SHORT else b"x-envoy-upstream-service-time: %d" % took,
-            b"",
-            response.body[0],
-        )
+        time = _SERVICE_TIMES[took] if took < _SHORT else b"x-envoy-upstream-service-time: %d" % took
+        if request.keep_alive:
+            lines += (client.server_line, time, b"", response.body[0])
+        else:
+            lines += (client.server_line, time, b"connection: close", b"", response.body[0])
         data = b"\r\n".join(lines)
         outbox = context.outbox
         if outbox.pending:
@@ -163,7 +172,10 @@ class PlainExchange(Views):
         if context.access_log is not None:
             self._response = response
             context.access_log.log(self)
-        client.plain_done()
+        if request.keep_alive:
+            client.plain_done()
+        else:
+            client.exchange_done(keep=False)
 
     # ---- what is not as usual
 
@@ -211,16 +223,23 @@ class PlainExchange(Views):
     # ---- for those who ask for more than the counters do
 
     @property
-    def upstream_cluster(self) -> str:
-        return self._destination.cluster
-
-    @property
     def upstream_service_time(self) -> float:
         return self.duration
 
     @property
     def upstream_fields(self) -> Fields:
         return forwarding.with_id(self.client.forwarded(self.request, self.client), self._request_id)
+
+    def pick_upstream(self, picker: Picker) -> list[bytes | None]:
+        """Without taking the head apart."""
+        request, added = self.request, self.client.added
+        lines = request.lines
+        return [
+            lines[number].partition(b":")[2].strip(OWS)
+            if number
+            else (self._request_id if name == b"x-request-id" else added.get(name))
+            for name, number in request.shape.numbers(picker.names)
+        ]
 
     @property
     def upstream_local_address(self) -> str:

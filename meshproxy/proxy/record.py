@@ -12,6 +12,7 @@ from meshproxy.base.message import Request
 from meshproxy.plan.route import Route
 from meshproxy.proxy.client import Client
 from meshproxy.proxy.context import Context
+from meshproxy.telemetry.record import Picker
 from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.endpoint import LiveEndpoint
 
@@ -57,11 +58,11 @@ class Views:
 
     @property
     def downstream_local_address(self) -> str:
-        return self.client.local_address
+        return (self.client.addresses or self.client.find_addresses())[0]
 
     @property
     def downstream_remote_address(self) -> str:
-        return self.client.remote_address
+        return (self.client.addresses or self.client.find_addresses())[1]
 
     @property
     def route_name(self) -> str:
@@ -71,8 +72,8 @@ class Views:
 class ExchangeRecord(Views):
     """See `telemetry.record.Record` for the meaning of each.
 
-    What a plain request reads is set for each request, in `__init__`; the rest are defaults of the class, which CPython
-    reads ten times slower than what an instance holds, and which cost nothing until they are read. A plain request
+    What every request reads is set for each request, in `__init__`; the rest are defaults of the class, which CPython
+    reads ten times slower than what an instance holds, and which cost nothing until they are read. A usual request
     sets less than 30 attributes: with more CPython gives up the compact form of an instance, which costs a microsecond.
     """
 
@@ -107,6 +108,9 @@ class ExchangeRecord(Views):
         self._picked: LiveEndpoint | None = None  # counted as active, not yet reported as done
         self._alarmed = False  # whether any alarm was ever set
         self._start = clock.monotonic()
+
+    def pick_upstream(self, picker: Picker) -> list[bytes | None]:
+        return picker(self.upstream_fields or self.request.fields)
 
     @property
     def authority(self) -> bytes:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from meshproxy.base import clock
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import Request
+from meshproxy.telemetry.record import Picker
 
 _NO_REQUEST = Request(b"-", b"-", None, b"-", [])
 _NO_REQUEST.version = b"-"
@@ -40,6 +41,9 @@ class StreamRecord:
     def __init__(self, local_address: str, remote_address: str) -> None:
         self.downstream_local_address = local_address
         self.downstream_remote_address = remote_address
+
+    def pick_upstream(self, picker: Picker) -> list[bytes | None]:
+        return picker(self.request.fields)
 
     @property
     def authority(self) -> bytes:

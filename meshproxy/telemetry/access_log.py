@@ -69,18 +69,20 @@ JSON = {
 }
 """Istio's default, with Envoy's types: numbers are numbers, what is missing is null, headers are strings."""
 
-# bytes that are not UTF-8 go through text as they came; JSON has no bytes, so there they are written \xff
+# Bytes that are not UTF-8 go through text as they came; JSON has no bytes, so there they are written \xff. Mostly
+# there are none, and decoding strictly costs half.
+_TEXT_ERRORS, _JSON_ERRORS = "'utf-8', 'surrogateescape'", "'utf-8', 'backslashreplace'"
 _AS_TEXT = {
     Kind.TEXT: "({} or '-')",
-    Kind.BYTES: "{}.decode('utf-8', 'surrogateescape')",
-    Kind.HEADER: "(x.decode('utf-8', 'surrogateescape') if (x := {}) is not None else '-')",
+    Kind.BYTES: "{}.decode({})",
+    Kind.HEADER: "(x.decode({1}) if (x := {0}) is not None else '-')",
     Kind.NUMBER: "{}",
     Kind.PORT: "({} or '-')",
 }
 _AS_JSON = {
     Kind.TEXT: "(quote(x) if (x := {}) else 'null')",
-    Kind.BYTES: "quote({}.decode('utf-8', 'backslashreplace'))",
-    Kind.HEADER: "(quote(x.decode('utf-8', 'backslashreplace')) if (x := {}) is not None else 'null')",
+    Kind.BYTES: "quote({}.decode({}))",
+    Kind.HEADER: "(quote(x.decode({1})) if (x := {0}) is not None else 'null')",
     Kind.NUMBER: "{}",
     Kind.PORT: "({} or 'null')",
 }
@@ -100,30 +102,38 @@ def compile_format(text: str) -> Formatter:
 def compile_text(text: str = TEXT) -> Formatter:
     """A line of text; a missing line end is added, as istiod does."""
     scope = Scope()
-    return _function(_text_pieces(text if text.endswith("\n") else text + "\n", scope), scope)
+    line = text if text.endswith("\n") else text + "\n"
+    return _function(lambda strict: _text_pieces(line, scope, strict), scope)
 
 
 def compile_json(fields: Mapping[str, str] = JSON) -> Formatter:
     """A JSON object of the given keys. A value that is one operator keeps its type; any other is a string."""
     scope = Scope()
+    return _function(lambda strict: _json_pieces(fields, scope, strict), scope)
+
+
+def _json_pieces(fields: Mapping[str, str], scope: Scope, strict: bool) -> list[_Piece]:
     pieces: list[_Piece] = []
     for key, text in fields.items():
         pieces.append(f"{',' if pieces else '{'}{json.dumps(key)}:")
         parts = parse(text)
         if len(parts) == 1 and isinstance(parts[0], Operator):
-            pieces.append(_source(_AS_JSON, expression(parts[0], scope)))
+            pieces.append(_source(_AS_JSON, expression(parts[0], scope), "" if strict else _JSON_ERRORS))
         else:
-            joined = ast.JoinedStr(values=_values(_text_pieces(text, scope)))
+            joined = ast.JoinedStr(values=_values(_text_pieces(text, scope, strict)))
             pieces.append(ast.Call(func=ast.Name("quote", ast.Load()), args=[joined], keywords=[]))
-    return _function([*pieces, "}\n"], scope)
+    return [*pieces, "}\n"]
 
 
-def _text_pieces(text: str, scope: Scope) -> list[_Piece]:
-    return [part if isinstance(part, str) else _source(_AS_TEXT, expression(part, scope)) for part in parse(text)]
+def _text_pieces(text: str, scope: Scope, strict: bool) -> list[_Piece]:
+    errors = "" if strict else _TEXT_ERRORS
+    return [
+        part if isinstance(part, str) else _source(_AS_TEXT, expression(part, scope), errors) for part in parse(text)
+    ]
 
 
-def _source(forms: Mapping[Kind, str], made: Expression) -> ast.expr:
-    return ast.parse(forms[made.kind].format(made.source), mode="eval").body
+def _source(forms: Mapping[Kind, str], made: Expression, errors: str) -> ast.expr:
+    return ast.parse(forms[made.kind].format(made.source, errors), mode="eval").body
 
 
 def _values(pieces: list[_Piece]) -> list[ast.expr]:
@@ -133,12 +143,15 @@ def _values(pieces: list[_Piece]) -> list[ast.expr]:
     ]
 
 
-def _function(pieces: list[_Piece], scope: Scope) -> Formatter:
+def _function(pieces: Callable[[bool], list[_Piece]], scope: Scope) -> Formatter:
     """`def line(r)` that returns one f-string: no call per field (1.5 µs instead of 3 for Istio's default)."""
-    module = ast.parse(f"def line(r):\n{preamble(scope)}    return ''\n")
+    strict, tolerant = (ast.Return(value=ast.JoinedStr(values=_values(pieces(each)))) for each in (True, False))
+    module = ast.parse(f"def line(r):\n{preamble(scope)}    try: pass\n    except UnicodeDecodeError: pass\n")
     function = module.body[0]
     assert isinstance(function, ast.FunctionDef)
-    function.body[-1] = ast.Return(value=ast.JoinedStr(values=_values(pieces)))
+    attempt = function.body[-1]
+    assert isinstance(attempt, ast.Try)
+    attempt.body, attempt.handlers[0].body = [strict], [tolerant]
     names = {"quote": encode_basestring_ascii, **namespace(scope)}
     exec(compile(ast.fix_missing_locations(module), "<access log format>", "exec"), names)
     made: Formatter = names["line"]  # type: ignore[assignment]

@@ -126,8 +126,12 @@ _KNOWN_FIELDS: dict[str, dict[str, Expression]] = {
     "trailer": {},
 }
 
-#: Where the fields of each source are, as source code.
-FIELDS = {"req": "r.upstream_fields or q.fields", "resp": "r.response_fields", "trailer": "r.response_trailers"}
+#: What is found of the fields of each source, as source code.
+_PICKED = {
+    "req": "r.pick_upstream(pick_req)",
+    "resp": "pick_resp(r.response_fields)",
+    "trailer": "pick_trailer(r.response_trailers)",
+}
 
 
 def _field(source: str) -> _Build:
@@ -279,9 +283,10 @@ class FieldPicker:
     Remembers how names are spelled, so that a known spelling costs one look-up.
     """
 
-    __slots__ = ("_names", "_nothing", "_slots")
+    __slots__ = ("_names", "_nothing", "_slots", "names")
 
     def __init__(self, names: list[bytes]) -> None:
+        self.names = tuple(names)
         self._names = {name: slot for slot, name in enumerate(names)}
         self._nothing: list[bytes | None] = [None] * len(names)
         self._slots: dict[bytes, int] = {}
@@ -312,7 +317,7 @@ def namespace(scope: Scope) -> dict[str, object]:
 
 def preamble(scope: Scope) -> str:
     """The first statements of such a function, which must have the parameter `r`."""
-    picks = [f"    {source} = pick_{source}({FIELDS[source]})\n" for source in scope.headers]
+    picks = [f"    {source} = {_PICKED[source]}\n" for source in scope.headers]
     return "    q = r.request\n" + "".join(picks)
 
 

@@ -12,6 +12,14 @@ from meshproxy.base.headers import Fields
 from meshproxy.base.message import Request
 
 
+class Picker(Protocol):
+    """Looks for the first value of each of some header fields, named in lower case."""
+
+    names: tuple[bytes, ...]
+
+    def __call__(self, fields: Fields) -> list[bytes | None]: ...
+
+
 class Record(Protocol):
     """Times in seconds; sizes are of bodies, in bytes; addresses `ip:port`; absent text is empty."""
 
@@ -46,6 +54,8 @@ class Record(Protocol):
 
     @property
     def upstream_fields(self) -> Fields: ...  # as sent to the upstream; empty where nothing was
+
+    def pick_upstream(self, picker: Picker) -> list[bytes | None]: ...  # of `upstream_fields`, or what was received
 
     @property
     def original_path(self) -> bytes | None: ...  # path and query before a rewrite

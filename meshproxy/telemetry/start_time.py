@@ -9,40 +9,46 @@ DEFAULT = "%Y-%m-%dT%H:%M:%S.%3fZ"
 _SPECIFIER = re.compile(r"%(?:([1-9]?)f|([EO]?[a-zA-Z%]))")
 _HALF = 0.0000005  # of a microsecond: a float of today's Unix time is no finer than 0.2 µs
 _WHOLE = 1 - _HALF
+_MILLISECONDS = [f"{number:03d}" for number in (*range(1000), 999)]  # what is rounded up to 1 is not the next second
 _KNOWN = frozenset("aAbBcCdDeFgGhHIjmMprRsSTuUVwWxXyYzZ%")
 
 
 class StartTime:
     """Renders a time. All but the fraction is kept for the second it was made in: requests come many a second."""
 
-    __slots__ = ("_digits", "_pieces", "_scale", "_second", "_template")
+    __slots__ = ("_behind", "_digits", "_pieces", "_second", "_template")
 
     def __init__(self, pattern: str) -> None:
         self._pieces: list[str] = []  # strftime patterns, and the fractions' `%0nd` between them
         self._digits: list[int] = []  # how many each fraction has
         self._second = -1
         self._template = ""
+        self._behind: str | None = None  # what follows the milliseconds, where they are the only fraction
         self._parse(pattern or DEFAULT)
-        # the usual case, one fraction no finer than the clock, costs one multiplication
-        self._scale = 10 ** self._digits[0] if len(self._digits) == 1 and self._digits[0] <= 6 else None
 
     def render(self, at: float) -> str:
         """`at` as the pattern says, to the microsecond."""
         offset = at - self._second
         if not 0 <= offset < _WHOLE:
             offset = self._turn(at)
-        if (scale := self._scale) is not None:
-            return self._template % int(offset * scale + _HALF * scale)
+        if self._behind is not None:
+            return self._template + _MILLISECONDS[int((offset + _HALF) * 1000)] + self._behind
         micro = int((offset + _HALF) * 1_000_000)
         return self._template % tuple([micro * 1000 // 10 ** (9 - digits) for digits in self._digits])
 
     def _turn(self, at: float) -> float:
         """Another second than the one before: its text, and how far into it we are."""
         self._second = int(at + _HALF)
-        self._template = self._rendered(self._second)
+        texts = self._rendered(self._second)
+        if self._digits == [3]:
+            fraction = self._pieces.index("%03d")
+            before, behind = texts[:fraction], texts[fraction + 1 :]
+            self._template, self._behind = ("".join(part).replace("%%", "%") for part in (before, behind))
+        else:
+            self._template = "".join(texts)
         return max(at - self._second, 0.0)
 
-    def _rendered(self, second: int) -> str:
+    def _rendered(self, second: int) -> list[str]:
         moment = time.gmtime(second)
         fixed = {"%s": str(second), "%Z": "UTC", "%z": "+0000"}
         out: list[str] = []
@@ -52,7 +58,7 @@ class StartTime:
             else:
                 text = fixed[piece] if piece in fixed else time.strftime(piece, moment)
                 out.append(text.replace("%", "%%"))
-        return "".join(out)
+        return out
 
     def _parse(self, pattern: str) -> None:
         position = 0

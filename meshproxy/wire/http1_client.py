@@ -32,9 +32,6 @@ from meshproxy.wire.http1_framing import (
 from meshproxy.wire.http1_plain import read_response
 from meshproxy.wire.http1_shape import NO_RESPONSE
 
-_SMALL = 16 * 1024
-"""A read of more than this is for the parser at once: the short way would copy the body twice."""
-
 
 def _fault(cause: str) -> ProxyError:
     return ProxyError(Kind.UPSTREAM_PROTOCOL, Side.UPSTREAM, cause)
@@ -98,7 +95,12 @@ class ResponseReader:
         before = -1  # no head yet
         if self.response is None:
             if not self._size:
-                if not self._head_only and len(data) <= _SMALL and self._read_plain(data):
+                plain = None if self._head_only else read_response(data, self._shape)
+                if plain is not None:
+                    self.response = plain
+                    self._shape = plain.shape
+                    self._size = len(data)
+                    self._expecting = False
                     return
                 self._is_1_1 = data.startswith(b"HTTP/1.1 ")
             self._size += len(data)
@@ -119,16 +121,6 @@ class ResponseReader:
             self._watch(data, before)
         elif data.endswith(b"\n") and self._has_blank_lines_behind(data):
             self.reusable = False
-
-    def _read_plain(self, data: bytes) -> bool:
-        response = read_response(data, self._shape)
-        if response is None:
-            return False
-        self._shape = response.shape
-        self._size = len(data)
-        self._expecting = False
-        self.response = response
-        return True
 
     def _has_blank_lines_behind(self, data: bytes) -> bool:
         """The parser skips empty lines between messages; behind an answer they are bytes that nobody asked for."""

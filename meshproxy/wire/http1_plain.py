@@ -13,29 +13,34 @@ from typing import Any
 
 import httptools
 
-from meshproxy.base.headers import OWS
+from meshproxy.base.headers import BODILESS, OWS
 from meshproxy.base.plain import PlainRequest, PlainResponse, RequestShape, ResponseShape
-from meshproxy.wire.http1_framing import MAX_FIELDS, MAX_HEAD, STATUS_LINES, valid_host
+from meshproxy.wire.http1_framing import MAX_FIELDS, STATUS_LINES, valid_host
 from meshproxy.wire.http1_shape import request_shapes, response_shapes
 from meshproxy.wire.target import PLAIN as PLAIN_TARGET
 
-_METHODS = frozenset((b"GET", b"HEAD", b"DELETE"))
+#: Methods, and whether a request of such must say the length of its body; of the others it must not.
+_METHODS = {method: method not in BODILESS for method in (b"GET", b"HEAD", b"DELETE", b"POST", b"PUT", b"PATCH")}
 #: The usual status lines, of responses that have a body; each with its status and the line that is passed on.
 _STATUSES = {
     b"HTTP/1.1 %d %b" % (status, line.split(b" ", 2)[2]): (status, line)
     for status, line in STATUS_LINES.items()
     if status >= 200 and status not in (204, 304)
 }
-_KEPT_ALIVE = frozenset(
-    b"%b:%b%b" % (name, space, value)
+#: What Connection mostly says, as lines; whether the connection is kept.
+_KEPT_ALIVE = {
+    b"%b: %b" % (name, value): value.lower() == b"keep-alive"
     for name in (b"Connection", b"connection")
-    for space in (b" ", b"")
-    for value in (b"keep-alive", b"Keep-Alive")
-)
-_MOST_LINES = MAX_FIELDS + 3
+    for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close")
+}
+_LONGEST = 32 * 1024
+"""Of what may go the short way, where bodies are copied."""
+_MOST_LINES = MAX_FIELDS + 1
+_SLASH = ord("/")
 _MOST_HOSTS = 1024
-_hosts: set[bytes] = set()
-"""Host values that were found to be valid."""
+_hosts: dict[bytes, bytes] = {}
+"""Host lines that were found to be valid, and their values."""
+_DOTLESS = PLAIN_TARGET.replace(b".", b"")
 _begins = bytes.startswith
 
 
@@ -72,61 +77,68 @@ _responses = _Judge(httptools.HttpResponseParser)
 
 def read_request(data: bytes, scheme: bytes, shape: RequestShape) -> PlainRequest | None:
     """The request that `data` is, if it is one and nothing else. `shape` is that of the one before."""
-    if not data.endswith(b"\r\n\r\n"):
+    if len(data) > _LONGEST:
         return None
-    lines = data.split(b"\r\n")
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
     try:
         method, target, version = lines[0].split(b" ")
-    except ValueError:
+        has_body = _METHODS[method]
+        path, mark, query = target.partition(b"?")
+        if path[0] != _SLASH or version != b"HTTP/1.1" or (body and not has_body) or (mark and b"#" in query):
+            return None
+    except (ValueError, KeyError, IndexError):
         return None
-    path, mark, query = target.partition(b"?")
-    if version != b"HTTP/1.1" or method not in _METHODS or not path.startswith(b"/") or path.find(b"/.") >= 0:
-        return None
-    if path.translate(None, PLAIN_TARGET) or (mark and b"#" in query) or len(data) > MAX_HEAD:
+    if path.translate(None, _DOTLESS) and (path.translate(None, PLAIN_TARGET) or b"/." in path):
         return None
     if len(lines) != shape.size or not all(map(_begins, lines, shape.begins)):
-        found = request_shapes.find(lines[1:-2]) if len(lines) <= _MOST_LINES else None
+        found = request_shapes.find(lines[1:]) if len(lines) <= _MOST_LINES else None
         if found is None:
             return None
         shape = found
-    host = lines[shape.host][5:].strip(OWS)
-    if host not in _hosts and not _is_valid(host):
+    host = _hosts.get(lines[shape.host]) or _host(lines[shape.host])
+    if host is None or not _requests.accepts(data):
         return None
-    if not _requests.accepts(data):
+    if (shape.length > 0) is not has_body or (has_body and int(lines[shape.length][15:]) != len(body)):
         return None
-    head = data[:-2]
     if shape.request_id and not lines[shape.request_id][13:].strip(OWS):
         return None
-    if shape.connection:
-        if lines[shape.connection] not in _KEPT_ALIVE:
+    keep_alive = True
+    if number := shape.connection:
+        if lines[number] not in _KEPT_ALIVE:
             return None
-        del lines[shape.connection], lines[-1]
-        head = b"\r\n".join(lines)
-    return PlainRequest(method, path, query if mark else None, host, head, shape, scheme)
+        keep_alive = _KEPT_ALIVE[lines[number]]
+        head = b"\r\n".join(lines[:number] + lines[number + 1 :])
+        if not keep_alive:
+            _requests.begin()  # it would take nothing more
+    return PlainRequest(method, path, query if mark else None, host, head, lines, body, shape, scheme, keep_alive)
 
 
-def _is_valid(host: bytes) -> bool:
+def _host(line: bytes) -> bytes | None:
+    host = line.partition(b":")[2].strip(OWS)
     if not valid_host(host):
-        return False
+        return None
     if len(_hosts) >= _MOST_HOSTS:
         _hosts.clear()
-    _hosts.add(host)
-    return True
+    _hosts[line] = host
+    return host
 
 
 def read_response(data: bytes, shape: ResponseShape) -> PlainResponse | None:
     """The response that `data` is, if it is one and nothing else. `shape` is that of the one before."""
+    if len(data) > _LONGEST:
+        return None
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     known = _STATUSES.get(lines[0])
     if known is None:
         return None
     if len(lines) != shape.size or not all(map(_begins, lines, shape.begins)):
-        found = response_shapes.find(lines[1:]) if len(lines) <= MAX_FIELDS + 1 and len(head) <= MAX_HEAD else None
+        found = response_shapes.find(lines[1:]) if len(lines) <= _MOST_LINES else None
         if found is None:
             return None
         shape = found
-    if shape.connection and lines[shape.connection] not in _KEPT_ALIVE:
+    if shape.connection and not _KEPT_ALIVE.get(lines[shape.connection]):
         return None
     if not _responses.accepts(data) or int(lines[shape.length][15:]) != len(body):
         return None

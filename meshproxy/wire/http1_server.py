@@ -17,7 +17,6 @@ import httptools
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.headers import BODILESS, MANAGED_REQUEST, OWS, Fields, listed
 from meshproxy.base.message import CHUNKED, Request
-from meshproxy.base.plain import PlainRequest
 from meshproxy.wire.http1_framing import (
     HOST,
     HOST_LETTERS,
@@ -37,7 +36,6 @@ from meshproxy.wire.http1_framing import (
     nominated,
     size_of,
 )
-from meshproxy.wire.http1_plain import read_request
 from meshproxy.wire.http1_shape import NO_REQUEST
 from meshproxy.wire.other_protocols import METHOD, OtherProtocols
 from meshproxy.wire.target import PLAIN as PLAIN_TARGET
@@ -61,7 +59,7 @@ class RequestReader:
 
     def __init__(self, scheme: bytes = b"http") -> None:
         self.scheme = scheme
-        self._shape = NO_REQUEST
+        self.shape = NO_REQUEST  # of the last request that was read in the short way (`http1_plain`)
         self.fresh = True  # what comes next begins a message, and nothing is left to be done
         self.requests: deque[Request] = deque()
         self.error: ProxyError | None = None
@@ -92,13 +90,6 @@ class RequestReader:
         self._parser = None
 
     # ---- bytes in
-
-    def read_plain(self, data: bytes) -> PlainRequest | None:
-        """In place of `feed`, where the reader is `fresh`: the request that this is, if it asks for nothing special."""
-        request = read_request(data, self.scheme, self._shape)
-        if request is not None:
-            self._shape = request.shape
-        return request
 
     def feed(self, data: bytes) -> None:
         """Takes the next bytes of the client. Faults go to `error`."""

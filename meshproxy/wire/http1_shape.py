@@ -23,7 +23,7 @@ from meshproxy.wire.http1_framing import (
 Names = tuple[bytes, ...]
 """In order and as they are spelled."""
 
-_PLAIN_REQUEST = frozenset((ORDINARY, HOST, REQUEST_ID, CONNECTION))
+_PLAIN_REQUEST = frozenset((ORDINARY, HOST, LENGTH, REQUEST_ID, CONNECTION))
 _PLAIN_RESPONSE = frozenset((ORDINARY, LENGTH, DATE, OURS, CONNECTION))
 
 
@@ -33,11 +33,15 @@ def _line(kinds: list[int], kind: int) -> int:
 
 def _request_shape(names: Names) -> RequestShape | None:
     kinds = [REQUEST_NAMES.kind(name) for name in names]
-    once = all(kinds.count(kind) <= 1 for kind in (HOST, REQUEST_ID, CONNECTION))
+    once = all(kinds.count(kind) <= 1 for kind in (HOST, LENGTH, REQUEST_ID, CONNECTION))
     if not once or HOST not in kinds or not _PLAIN_REQUEST.issuperset(kinds):
         return None
     return RequestShape(
-        names, host=_line(kinds, HOST), request_id=_line(kinds, REQUEST_ID), connection=_line(kinds, CONNECTION)
+        names,
+        host=_line(kinds, HOST),
+        length=_line(kinds, LENGTH),
+        request_id=_line(kinds, REQUEST_ID),
+        connection=_line(kinds, CONNECTION),
     )
 
 
@@ -87,6 +91,6 @@ class Shapes(Generic[S]):
 
 request_shapes = Shapes(_request_shape)
 response_shapes = Shapes(_response_shape)
-NO_REQUEST = RequestShape((), host=0, request_id=0, connection=0)
+NO_REQUEST = RequestShape((), host=0)
 NO_RESPONSE = ResponseShape((), length=0, connection=0, dated=False, dropped=())
 """Before there was any: of no head that is plain."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import Request
+from meshproxy.telemetry.record import Picker
 
 
 def get(path: bytes = b"/reviews/0", query: bytes | None = None) -> Request:
@@ -40,6 +41,9 @@ class ARecord:
     authority: bytes = b"reviews:9080"
     route_name: str = "default"
     attempts: int = 1
+
+    def pick_upstream(self, picker: Picker) -> list[bytes | None]:
+        return picker(self.upstream_fields or self.request.fields)
 
     @property
     def target(self) -> bytes:

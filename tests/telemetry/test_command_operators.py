@@ -73,6 +73,7 @@ def test_literals_cannot_become_code():
     [
         ("%START_TIME%", "2026-01-02T03:04:05.678Z"),
         ("%START_TIME(%s.%3f)%", "1767323045.678"),
+        ("%START_TIME(%%03d %3f %%s)%", "%03d 678 %s"),
         ("%START_TIME(%s.%6f %f)%", "1767323045.678000 678000000"),
         ("%START_TIME(%Y/%m/%dT%H:%M:%S%z %Z %% %1f)%", "2026/01/02T03:04:05+0000 UTC % 6"),
         ("%REQ(:METHOD)% %REQ(:PATH)% %REQ(:SCHEME)% %REQ(:AUTHORITY)%", "GET /reviews/0 http reviews:9080"),

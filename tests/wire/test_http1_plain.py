@@ -13,6 +13,7 @@ from meshproxy.wire.http1_plain import read_request, read_response
 from meshproxy.wire.http1_server import RequestReader
 from meshproxy.wire.http1_shape import NO_REQUEST, NO_RESPONSE, Shapes, request_shapes
 
+POST = b"POST /a HTTP/1.1\r\nHost: reviews.test\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello"
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: reviews.test:80\r\nUser-Agent: curl\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -53,10 +54,11 @@ REQUESTS = st.builds(
          for method in (b"GET", b"GET", b"HEAD", b"DELETE", b"POST", b"OPTIONS", b"CONNECT", b"get", b"")
          for target in (b"/", b"/a/b?c=%20&d", b"/../a", b"/a%41", b"/a#b", b"/?#", b"*", b"http://x/", b"/a b", b"/\xe9")
          for version in (b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"RTSP/1.0")],
-        [b"Host: reviews.test\r\n", b"Accept: */*\r\n", b"x-request-id: 7\r\n", b"Connection: keep-alive\r\n"],
+        [b"Host: reviews.test\r\n", b"Accept: */*\r\n", b"x-request-id: 7\r\n", b"Connection: keep-alive\r\n",
+         b"Connection: close\r\n", b"Content-Length: 5\r\n"],
         _REQUEST_FIELDS,
     ),
-    st.sampled_from([b""] * 6 + [b"x", b"\r\n", GET, b"hello"]),
+    st.sampled_from([b""] * 6 + [b"x", b"\r\n", GET, b"hello", b"hello", b"hello" + POST]),
 )  # fmt: skip
 RESPONSES = st.builds(
     bytes.__add__,
@@ -75,6 +77,15 @@ RESPONSES = st.builds(
 @example(GET)
 @example(GET + GET)
 @example(b"\r\n" + GET)
+@example(POST)
+@example(POST[:-1])
+@example(POST + GET)
+@example(POST.replace(b"POST", b"GET"))
+@example(POST.replace(b"5", b"05"))
+@example(POST.replace(b"5", b"+5"))
+@example(POST.replace(b"5", b"5, 5"))
+@example(GET[:-2] + b"Connection: close\r\n\r\n")
+@example(GET[:-2] + b"Connection: close\r\n\r\n" + GET)
 def test_a_request_is_read_as_on_the_long_way(data: bytes) -> None:
     plain = read_request(data, b"http", NO_REQUEST)
     reader = RequestReader()
@@ -82,7 +93,7 @@ def test_a_request_is_read_as_on_the_long_way(data: bytes) -> None:
     if plain is not None:
         (other,) = reader.requests
         assert reader.error is None
-        assert reader.fresh
+        assert reader.fresh is plain.keep_alive
         names = (
             "method",
             "path",
@@ -148,21 +159,20 @@ def test_a_response_is_read_as_on_the_long_way(data: bytes) -> None:
 def test_the_head_goes_on_as_it_came() -> None:
     request = read_request(GET, b"http", NO_REQUEST)
     assert request is not None
-    assert request.head == GET[:-2]
+    assert request.head == GET[:-4]
 
 
 def test_only_what_is_meant_for_this_hop_is_taken_out() -> None:
     request = read_request(GET[:-2] + b"Connection: keep-alive\r\nA: b\r\n\r\n", b"http", NO_REQUEST)
     assert request is not None
-    assert request.head == GET[:-2] + b"A: b\r\n"
+    assert request.head == GET[:-2] + b"A: b"
     response = read_response(OK, NO_RESPONSE)
     assert response is not None
     assert response.lines == [b"HTTP/1.1 200 OK", b"Content-Type: text/plain", b"Content-Length: 5"]
 
 
 def test_the_usual_messages_go_the_short_way_and_say_so() -> None:
-    reader = RequestReader()
-    assert isinstance(reader.read_plain(GET), PlainRequest)
+    assert isinstance(read_request(GET, b"http", NO_REQUEST), PlainRequest)
     client = ResponseReader()
     client.expect(b"GET")
     client.feed(OK)
