@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from meshproxy.analysis.values import ANYTHING, Opaque, Starts, Values, example, one
@@ -101,12 +102,22 @@ def _made(demands: _Demands, authority: bytes, schemes: Sequence[bytes]) -> Requ
         by_subject.setdefault(_subject(each), []).append((each, holds))
     parts = _Parts(authority=authority, scheme=schemes[0])
     for subject, own in by_subject.items():
-        tried = (parts.having(subject, value) for value in _candidates(subject, own, parts, schemes))
-        fitting = next((p for p in tried if all(each.holds(p.request()) is holds for each, holds in own)), None)
-        if fitting is None:
+        found = _value(subject, tuple(own), authority, tuple(schemes))
+        if found is None:
             return None
-        parts = fitting
+        parts = parts.having(subject, found[0])
     return parts.request()
+
+
+@lru_cache(maxsize=65536)
+def _value(subject: Subject, own: _Demands, authority: bytes, schemes: tuple[bytes, ...]) -> tuple[bytes | None] | None:
+    """A value that meets all that is asked of one subject; the search asks the same of it again and again."""
+    parts = _Parts(authority=authority, scheme=schemes[0])
+    for value in _candidates(subject, own, parts, schemes):
+        request = parts.having(subject, value).request()
+        if all(each.holds(request) is holds for each, holds in own):
+            return (value,)
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
