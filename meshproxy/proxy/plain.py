@@ -130,7 +130,8 @@ class PlainExchange(Views):
         idle = endpoint.idle
         if not idle or (self.request.method not in IDEMPOTENT and self._start - idle[-1].idle_since > JUST_NOW):
             return None
-        return endpoint.take()
+        connection = idle.pop()
+        return connection if connection.usable else endpoint.take()
 
     def on_upstream_data(self) -> None:
         """The answer is there; if it is not a plain one, may be tried again, or cannot go down at once, it is not for

@@ -63,8 +63,8 @@ bytes received, bytes sent)."""
 
 _Key = tuple[str, str, int, str]
 _WIDTH = len(BOUNDS) + 1
-_DURATION, _RECEIVED, _SENT = 4, 4 + _WIDTH, 4 + 2 * _WIDTH
-"""Where the buckets of each begin in a tally; before them stand the total and the three sums."""
+_DURATION, _RECEIVED, _SENT = 3, 3 + _WIDTH, 3 + 2 * _WIDTH
+"""Where the buckets of each begin in a tally; before them stand the three sums."""
 
 
 class RequestMetrics:
@@ -88,15 +88,14 @@ class RequestMetrics:
             tally = self._tallies[key]
         except KeyError:
             tally = self._tallies[key] = [0] * (_SENT + _WIDTH)
-        tally[0] += 1
         micros = int(record.duration * 1e6)
-        tally[1] += micros
+        tally[0] += micros
         tally[_DURATION + bisect_left(_MICROSECONDS, micros)] += 1
         if size := record.bytes_received:
-            tally[2] += size
+            tally[1] += size
             tally[_RECEIVED + bisect_left(BOUNDS, size)] += 1
         if size := record.bytes_sent:
-            tally[3] += size
+            tally[2] += size
             tally[_SENT + bisect_left(BOUNDS, size)] += 1
 
     def flush(self) -> None:
@@ -105,13 +104,14 @@ class RequestMetrics:
         view = self._stats.view
         for key, tally in tallies.items():
             total, *slots = self._series.get(key) or self._resolve(key)
-            view[total] += tally[0]
+            requests = sum(tally[_DURATION:_RECEIVED])
+            view[total] += requests
             for number, begin in enumerate((_DURATION, _RECEIVED, _SENT)):
                 buckets = tally[begin : begin + _WIDTH]
-                buckets[0] += tally[0] - sum(buckets)  # bodies of no length are not looked up
+                buckets[0] += requests - sum(buckets)  # bodies of no length are not looked up
                 for bucket, count in enumerate(buckets):
                     view[slots[2 * number] + bucket] += count
-                view[slots[2 * number + 1]] += tally[1 + number]
+                view[slots[2 * number + 1]] += tally[number]
 
     def _resolve(self, key: _Key) -> _Series:
         if len(self._series) >= _KINDS_OF_REQUEST:

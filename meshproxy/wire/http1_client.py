@@ -59,7 +59,7 @@ class ResponseReader:
         self._is_1_1 = False  # the status line of this response says HTTP/1.1
         self._pairs: Fields = []
         self._chunk_lines = ChunkLines()
-        self._parser: Any = httptools.HttpResponseParser(self)
+        self._parser: Any = None  # made when it is needed
 
     def close(self) -> None:
         """Breaks the cycle between this reader and its parser."""
@@ -73,8 +73,6 @@ class ResponseReader:
         self._head_only = method == b"HEAD"
         self._upgrade = upgrade
         self._size = 0
-        if self._parser is None:
-            self._parser = httptools.HttpResponseParser(self)
 
     @property
     def begun(self) -> bool:
@@ -106,6 +104,8 @@ class ResponseReader:
             self._size += len(data)
         else:
             before = self._received(self.response)
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:

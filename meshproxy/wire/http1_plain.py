@@ -50,20 +50,20 @@ class _Judge:
 
     def __init__(self, parser: type[Any]) -> None:
         self._parser = parser
+        self._open: list[bool] = []  # empty when a message has ended
+        self.on_message_complete = self._open.clear  # no Python is called
         self.begin()
 
     def begin(self) -> None:
-        self.ended = False
+        self._open.clear()
         self.feed: Callable[[bytes], None] = self._parser(self).feed_data
 
-    def on_message_complete(self) -> None:
-        self.ended = True
-
     def accepts(self, data: bytes) -> bool:
-        self.ended = False
+        unended = self._open
+        unended.append(True)
         try:
             self.feed(data)
-            if self.ended:
+            if not unended:
                 return True
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             pass

@@ -81,7 +81,7 @@ class RequestReader:
         self._messages = 0  # begun in this feed
         self._last: Request | None = None  # the request that ended last
         self._ended: Request | None = None  # the chunked request that has ended in this feed
-        self._parser: Any = httptools.HttpRequestParser(self)
+        self._parser: Any = None  # made when it is needed
 
     def close(self) -> None:
         """Breaks the cycle between this reader and its parser, so that no garbage collection is needed."""
@@ -144,6 +144,8 @@ class RequestReader:
         before = self._received(current) if current is not None else 0
         self._completed = False
         self._messages = 0
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:

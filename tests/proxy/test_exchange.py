@@ -509,7 +509,6 @@ def test_a_fault_delays_and_then_forwards() -> None:
         "plan.table.VirtualHosts.find",
         "proxy.exchange.Exchange._choose",
         "upstream.cluster.LiveCluster.pick",
-        "upstream.endpoint.LiveEndpoint.take",
         "upstream.connection.UpstreamConnection.begin",
     ],
 )
