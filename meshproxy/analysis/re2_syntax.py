@@ -164,9 +164,7 @@ class _Reader:
         return node
 
     def _flags(self, on: str, off: str) -> None:
-        if "s" in on + off:
-            raise _Refused
-        if "i" in on + off:
+        if "i" in on + off:  # `s` is about line breaks, and there are none
             self.fold = "i" in on and "i" not in off
 
     def _escape(self) -> Node:
