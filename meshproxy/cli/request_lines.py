@@ -11,7 +11,7 @@ from meshproxy.cli.curl import read_curl, split_line
 from meshproxy.control.asked import Asked, AskedError
 from meshproxy.model.problem import UNREADABLE, Level, Problem
 
-#: Istio's default text format, as far as it tells of the request. What clients send may hold quotes: nothing is escaped.
+#: Istio's default text format, as far as it tells of the request. Quotes that clients send are not escaped.
 _TEXT = re.compile(
     r'\[[^\]]*\] "(?P<method>\S+) (?P<path>\S+) (?:HTTP/[\d.]+|-)" \d+ \S+ \S+ \S+ ".*?" \d+ \d+ \S+ \S+ '
     r'"(?P<x_forwarded_for>[^"]*)" "(?P<user_agent>.*?)" "(?P<request_id>[^"]*)" "(?P<authority>[^"]*)" "[^"]*" '

@@ -182,8 +182,8 @@ def test_requests_that_were_made_are_asked_again(diff, tmp_path, capsys):
 
 
 QUOTED = """\
-[2026-11-24T20:00:00.000Z] "GET /api/1?q="a" HTTP/2" 503 UF reset{connection_failure} - "TLS error: a "b"" 0 95 3 - "-" \
-"Mozilla/5.0 ("q")" "8e6d" "reviews:9080" "-" - - - - - -
+[2026-11-24T20:00:00.000Z] "GET /api/1?q="a" HTTP/2" 503 UF reset{connection_failure} - "TLS error: a "b"" 0 95 3 - \
+"-" "Mozilla/5.0 ("q")" "8e6d" "reviews:9080" "-" - - - - - -
 """
 
 
