@@ -18,6 +18,8 @@ from meshproxy.model.virtual_service import VirtualService
 
 _SCHEMES = OneOf(frozenset((b"http", b"https")))
 _PLAIN = ("scheme", "method", "authority")
+_ALSO = {":scheme": "scheme", ":method": "method", ":authority": "authority", "host": "authority"}
+"""Headers that are another name for one of those."""
 
 
 def domain(service: VirtualService) -> dict[Subject, Values]:
@@ -62,15 +64,20 @@ def _uri(match: HTTPMatchRequest) -> Iterator[Literal | None]:
 
 def _values(match: HTTPMatchRequest) -> Iterator[Literal | None]:
     asked = [(Subject(kind), getattr(match, kind)) for kind in _PLAIN if getattr(match, kind) is not None]
-    asked += [(Subject("header", name.lower()), wanted) for name, wanted in match.headers.items()]
+    asked += [(_header(name), wanted) for name, wanted in match.headers.items()]
     asked += [(Subject("query", name), wanted) for name, wanted in match.query_params.items()]
     for subject, wanted in asked:
         values = _admitted(wanted)
         yield None if values is None else Literal(subject, values)
 
 
+def _header(name: str) -> Subject:
+    other = _ALSO.get(name.lower())
+    return Subject(other) if other is not None else Subject("header", name.lower())
+
+
 def _without(name: str, unwanted: StringMatch) -> Iterator[Literal | None]:
-    subject = Subject("header", name.lower())
+    subject = _header(name)
     values = _admitted(unwanted)
     if values is None:
         yield None

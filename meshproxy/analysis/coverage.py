@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
-from meshproxy.analysis.values import OneOf, Starts, Values, example
+from meshproxy.analysis.values import OneOf, Opaque, Starts, Values, example
+from meshproxy.plan.match import JOINED
 
 _STEPS = 400
+_MOST_ASKED = 100
 
 
 class Arity(Enum):
@@ -47,6 +49,8 @@ class Subject(NamedTuple):
 
     @property
     def arity(self) -> Arity:
+        if self.kind == "header" and self.name.encode() in JOINED:
+            return Arity.OPTIONAL  # its lines are one value
         return _ARITY.get(self.kind, Arity.OPTIONAL)
 
 
@@ -158,6 +162,8 @@ class Coverage:
         self._exact: dict[bytes, list[Block]] = {}
         self._prefix: dict[bytes, list[Block]] = {}
         self._anywhere: list[Block] = []
+        self._added: list[Block] = []
+        self._regexes = False
 
     def check(self, block: Block) -> Covered | None:
         """Whether the blocks added so far leave nothing to `block`."""
@@ -176,6 +182,8 @@ class Coverage:
         path = _path(block)
         if not block.takes:
             return
+        self._added.append(block)
+        self._regexes |= isinstance(path, Opaque)
         if isinstance(path, OneOf) and not path.fold:
             for value in path.values:
                 self._exact.setdefault(value, []).append(block)
@@ -186,9 +194,12 @@ class Coverage:
 
     def _candidates(self, block: Block) -> list[Block]:
         """The earlier blocks that could have a part in leaving nothing: the others ask for a path that this
-        block's requests need not have."""
+        block's requests need not have. Regexes know no such order: with one, all blocks of a table of common
+        length are."""
         path = _path(block)
-        heads = sorted(path.values) if isinstance(path, OneOf) else [path.prefix]
+        if len(self._added) <= _MOST_ASKED and (self._regexes or isinstance(path, Opaque)):
+            return self._added
+        heads = sorted(path.values) if isinstance(path, OneOf) else [path.prefix or b"/"]
         if path.fold:
             heads = [h for head in heads for h in (head, head.lower(), head.upper())]
         found = dict.fromkeys(self._anywhere)

@@ -1,6 +1,7 @@
 """Rules that never get a request: as Istio's validation sees it, and as it can be proven.
 
-IST0130 and IST0131 follow Istio's comparisons, blind spots included; MPX0101 to MPX0103 are proofs.
+IST0130 and IST0131 follow Istio's comparisons, MPX0101 to MPX0103 are proofs. What Istio's say is left out where a
+request shows that it is not so.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, fields
 
 from meshproxy.analysis.codes import finding
 from meshproxy.analysis.conditions import blocks, domain
-from meshproxy.analysis.coverage import Coverage, Covered
+from meshproxy.analysis.coverage import Block, Coverage, Covered
 from meshproxy.analysis.view import Check, View
 from meshproxy.model.http_match import HTTPMatchRequest, StringMatch
 from meshproxy.model.problem import Problem
@@ -28,7 +29,7 @@ def check_rules(view: View) -> Iterator[Problem]:
     for service in view.catalog.virtual_services:
         told: Told = set()
         yield from _as_istio(service.http, told)
-        yield from _overlapping(service.http, told)
+        yield from _overlapping(service, told)
         yield from _as_istio(service.tls, set())
         yield from _as_istio(service.tcp, set())
         if service.hosts:
@@ -89,8 +90,10 @@ class _Shape:
     texts: Mapping[str, str]
 
 
-def _overlapping(rules: Sequence[HTTPRoute], told: Told) -> Iterator[Problem]:
-    """Matches by prefix that an earlier, shorter prefix covers."""
+def _overlapping(service: VirtualService, told: Told) -> Iterator[Problem]:
+    """Matches by prefix that an earlier, shorter prefix covers; what Istio says of them is said where it is so."""
+    rules = service.http
+    asked = {(block.rule, block.match): block for block in blocks(service) if block is not None}
     earlier: dict[str, list[_Shape]] = defaultdict(list)
     for index, rule in enumerate(rules):
         for position, match in enumerate(rule.match):
@@ -99,7 +102,8 @@ def _overlapping(rules: Sequence[HTTPRoute], told: Told) -> Iterator[Problem]:
             shape = _shape(index, position, match)
             for end in range(len(shape.prefix)):
                 for other in earlier.get(shape.prefix[:end], ()):
-                    if _covers(other, shape):
+                    pair = asked.get((other.rule, other.match)), asked.get((index, position))
+                    if _covers(other, shape) and _is_left_nothing(service, *pair):
                         told.add((index, position))
                         why = (
                             f'prefix "{other.prefix}" in match {_match(rules, other.rule, other.match)} of rule '
@@ -126,6 +130,15 @@ def _covers(earlier: _Shape, later: _Shape) -> bool:
     if earlier.port != later.port or earlier.texts.keys() != later.texts.keys():
         return False
     return all(text.startswith(later.texts[name]) for name, text in earlier.texts.items())
+
+
+def _is_left_nothing(service: VirtualService, earlier: Block | None, later: Block | None) -> bool:
+    """Whether that is so: Istio's comparison knows no regex, and takes a match without method for one of GET."""
+    if earlier is None or later is None:
+        return False
+    coverage = Coverage(domain(service))
+    coverage.add(earlier)
+    return coverage.check(later) is not None
 
 
 # --- as it can be proven

@@ -1,15 +1,18 @@
 """Sets of values: what a string matcher admits, and what is *proven* about such sets.
 
 Owns: `implies`, `disjoint` and `example`, the three questions coverage asks. Every answer errs to one side: a
-proof is only claimed where it holds (`implies`, `disjoint`, `example` is None); what cannot be decided, such as
-whether one regex admits all of another, counts as not proven. Refuses to know where a value comes from.
+proof is only claimed where it holds (`implies`, `disjoint`, `example` is None); what is not decided, such as what a
+regex admits whose syntax is not understood, counts as not proven. Refuses to know where a value comes from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+from meshproxy.analysis.automaton import Machine, Undecided, beginning, shortest, words
+from meshproxy.analysis.re2_syntax import machine_of
 from meshproxy.plan.regex import Regex
 
 #: Appended to a prefix to get a value of nobody's liking: long, and no word of any configuration.
@@ -122,32 +125,54 @@ def disjoint(one_side: Values, other: Values) -> bool:
 def example(wanted: Sequence[Values], unwanted: Sequence[Values]) -> bytes | None:
     """A value in all of `wanted` and none of `unwanted`; None only where it is proven that there is none.
 
-    Where a regex is among them the value is a guess at one, as there is no proof that there is none.
+    Where a regex is among them that is not understood, the value is a guess at one, as there is no proof.
     """
-    for values in wanted:
-        if isinstance(values, OneOf):
-            return _example_of(values, [w for w in wanted if w is not values], unwanted)
-    for index, values in enumerate(wanted):
-        if any(disjoint(values, other) for other in wanted[:index]):
+    if not any(isinstance(values, OneOf) for values in wanted):
+        for index, values in enumerate(wanted):
+            if any(disjoint(values, other) for other in wanted[:index]):
+                return None
+            if any(implies(values, other) for other in unwanted):
+                return None
+        if not wanted and any(implies(ANYTHING, other) for other in unwanted):
             return None
-        if any(implies(values, other) for other in unwanted):
-            return None
-    if not wanted and any(implies(ANYTHING, other) for other in unwanted):
-        return None
-    return _guess(wanted, unwanted)
-
-
-def _example_of(values: OneOf, wanted: Sequence[Values], unwanted: Sequence[Values]) -> bytes | None:
-    for value in sorted(values.values):
-        single = one(value, fold=values.fold)
-        if not any(disjoint(single, other) for other in wanted) and not any(implies(single, o) for o in unwanted):
-            return value
-    return None
-
-
-def _guess(wanted: Sequence[Values], unwanted: Sequence[Values]) -> bytes:
-    prefix = max((w.prefix for w in wanted if not isinstance(w, OneOf)), key=len, default=b"")
-    for value in (prefix, prefix + b"x", prefix + _FRESH):
+    guesses = _guesses(wanted)
+    for value in guesses:
         if all(w.holds(value) for w in wanted) and not any(u.holds(value) for u in unwanted):
             return value
-    return prefix + _FRESH
+    if any(isinstance(values, OneOf) and not values.fold for values in wanted):
+        return None  # its values are all that there are
+    try:
+        return _shortest(tuple(wanted), tuple(unwanted))
+    except Undecided:
+        return guesses[-1]
+
+
+def _guesses(wanted: Sequence[Values]) -> list[bytes]:
+    """Plain values worth a try; all that there can be, where some of `wanted` is a list of values as written."""
+    listed = sorted((w for w in wanted if isinstance(w, OneOf)), key=lambda values: values.fold)
+    if listed:
+        return sorted(listed[0].values)
+    prefix = max((w.prefix for w in wanted if not isinstance(w, OneOf)), key=len, default=b"")
+    return [prefix, prefix + b"x", prefix + _FRESH]
+
+
+@lru_cache(maxsize=4096)
+def _shortest(wanted: tuple[Values, ...], unwanted: tuple[Values, ...]) -> bytes | None:
+    found = shortest([_machine(values) for values in wanted], [_machine(values) for values in unwanted])
+    return found.encode() if found is not None else None
+
+
+@lru_cache(maxsize=1024)
+def _machine(values: Values) -> Machine:
+    """Raises Undecided where it has none."""
+    try:
+        if isinstance(values, OneOf):
+            return words(sorted(value.decode() for value in values.values), fold=values.fold)
+        if isinstance(values, Starts):
+            return beginning(values.prefix.decode(), values.length - len(values.prefix), fold=values.fold)
+    except UnicodeDecodeError:
+        raise Undecided from None
+    found = machine_of(values.regex.pattern)
+    if found is None:
+        raise Undecided
+    return found

@@ -11,11 +11,10 @@ from meshproxy.cli.curl import read_curl, split_line
 from meshproxy.control.asked import Asked, AskedError
 from meshproxy.model.problem import UNREADABLE, Level, Problem
 
-_QUOTED = r'"([^"]*)"'
-#: Istio's default text format, as far as it tells of the request.
+#: Istio's default text format, as far as it tells of the request. Quotes that clients send are not escaped.
 _TEXT = re.compile(
-    rf'\[[^\]]*\] "(?P<method>\S+) (?P<path>\S+) [^"]*" \d+ \S+ \S+ \S+ {_QUOTED} \S+ \S+ \S+ \S+ '
-    r'"(?P<x_forwarded_for>[^"]*)" "(?P<user_agent>[^"]*)" "(?P<request_id>[^"]*)" "(?P<authority>[^"]*)"'
+    r'\[[^\]]*\] "(?P<method>\S+) (?P<path>\S+) (?:HTTP/[\d.]+|-)" \d+ \S+ \S+ \S+ ".*?" \d+ \d+ \S+ \S+ '
+    r'"(?P<x_forwarded_for>[^"]*)" "(?P<user_agent>.*?)" "(?P<request_id>[^"]*)" "(?P<authority>[^"]*)" "[^"]*" '
 )
 _HEADERS = {"user_agent": "user-agent", "x_forwarded_for": "x-forwarded-for", "request_id": "x-request-id"}
 _ABSENT = ("", "-", None)

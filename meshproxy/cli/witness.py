@@ -1,17 +1,17 @@
 """A request that reaches a given route: made from what the route asks, then bent until no earlier route takes it.
 
 The table that serves is asked who takes each attempt, so a witness is never wrong; where the search runs out of
-steps, or a regex keeps its secret, there is none.
+steps, or a regex is not understood, there may be none.
 """
 
 from __future__ import annotations
 
-import re._constants as sre  # type: ignore[import-not-found]
-import re._parser as sre_parser  # type: ignore[import-not-found]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
+from meshproxy.analysis.values import ANYTHING, Opaque, Starts, Values, example, one
 from meshproxy.base.message import Request
 from meshproxy.plan.match import (
     AuthorityIs,
@@ -27,12 +27,11 @@ from meshproxy.plan.match import (
     SchemeIs,
     ValueMatch,
 )
+from meshproxy.plan.regex import Regex
 from meshproxy.plan.route import Route
 from meshproxy.plan.table import VirtualHost
 
 _STEPS = 300
-_LENGTHS, _BRANCHES = 3, 4
-"""How many strings of a pattern are tried: so often repeated, so many alternatives."""
 _FRESH = b"~qz7"
 """No word of any configuration."""
 _METHODS = (b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE")
@@ -49,7 +48,8 @@ class _PathIs:
     ignore_case: bool
 
     def holds(self, request: Request) -> bool:
-        return self.match.matches(request.path.lower() if self.ignore_case else request.path)
+        folded = self.ignore_case and not isinstance(self.match, Pattern)
+        return self.match.matches(request.path.lower() if folded else request.path)
 
 
 _Asked = _PathIs | Condition
@@ -102,12 +102,22 @@ def _made(demands: _Demands, authority: bytes, schemes: Sequence[bytes]) -> Requ
         by_subject.setdefault(_subject(each), []).append((each, holds))
     parts = _Parts(authority=authority, scheme=schemes[0])
     for subject, own in by_subject.items():
-        tried = (parts.having(subject, value) for value in _candidates(subject, own, parts, schemes))
-        fitting = next((p for p in tried if all(each.holds(p.request()) is holds for each, holds in own)), None)
-        if fitting is None:
+        found = _value(subject, tuple(own), authority, tuple(schemes))
+        if found is None:
             return None
-        parts = fitting
+        parts = parts.having(subject, found[0])
     return parts.request()
+
+
+@lru_cache(maxsize=65536)
+def _value(subject: Subject, own: _Demands, authority: bytes, schemes: tuple[bytes, ...]) -> tuple[bytes | None] | None:
+    """A value that meets all that is asked of one subject; the search asks the same of it again and again."""
+    parts = _Parts(authority=authority, scheme=schemes[0])
+    for value in _candidates(subject, own, parts, schemes):
+        request = parts.having(subject, value).request()
+        if all(each.holds(request) is holds for each, holds in own):
+            return (value,)
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +187,9 @@ def _candidates(
             if kind != "path" or value.startswith(b"/"):
                 yield value
     yield b"/" + _FRESH if kind == "path" else _FRESH
+    found = _shortest(kind, own)
+    if found is not None:
+        yield found
 
 
 def _samples(match: ValueMatch) -> Iterator[bytes]:
@@ -189,72 +202,36 @@ def _samples(match: ValueMatch) -> Iterator[bytes]:
             for more in (b"", b"/", b"x", b"/x", _FRESH, b"/" + _FRESH):
                 yield value + more
         case Pattern(regex):
-            yield from filter(regex.matches, _of_pattern(regex.pattern.decode("utf-8", "replace")))
+            word = example([Opaque(regex)], [])
+            if word is not None and regex.matches(word):
+                yield word
 
 
-# ---- regexes
+# ---- where guessing ends
 
-
-def _of_pattern(pattern: str) -> Iterator[bytes]:
-    """Guesses at what `pattern` accepts: short ones, then longer ones."""
-    try:
-        tree = sre_parser.parse(pattern)
-    except (re_error, OverflowError, RecursionError):
-        return
-    for length in range(_LENGTHS):
-        for branch in range(_BRANCHES):
-            yield "".join(_walk(tree, length, branch)).encode()
-
-
-re_error = sre_parser.error
-
-
-def _walk(tree: Any, length: int, branch: int) -> Iterator[str]:
-    """One string of a parsed pattern: repeats taken `length` times where they may, of alternatives number `branch`."""
-    for kind, value in tree:
-        if kind is sre.LITERAL:
-            yield chr(value)
-        elif kind is sre.ANY:
-            yield "x"
-        elif kind is sre.NOT_LITERAL:
-            yield "x" if chr(value) != "x" else "y"
-        elif kind is sre.IN:
-            yield _of_class(value, branch)
-        elif kind in (sre.MAX_REPEAT, sre.MIN_REPEAT):
-            low, high, inner = value
-            for _ in range(min(max(low, length), high)):
-                yield from _walk(inner, length, branch)
-        elif kind is sre.SUBPATTERN:
-            yield from _walk(value[-1], length, branch)
-        elif kind is sre.BRANCH:
-            branches = value[1]
-            yield from _walk(branches[branch % len(branches)], length, branch)
-
-
-def _of_class(items: Any, choice: int) -> str:
-    """A character of a class, a plain one where it may be; number `choice` of those."""
-    negated = items[0][0] is sre.NEGATE
-    accepted = [c for c in "xab01/-_. AZ9~%" if any(map(_accepts, items, [c] * len(items))) is not negated]
-    if accepted:
-        return accepted[choice % len(accepted)]
-    kind, value = items[-1]
-    return chr(value[0] if kind is sre.RANGE else value) if kind in (sre.RANGE, sre.LITERAL) else "x"
-
-
-_CLASSES: Mapping[Any, Any] = {
-    sre.CATEGORY_DIGIT: str.isdigit,
-    sre.CATEGORY_WORD: lambda c: c.isalnum() or c == "_",
-    sre.CATEGORY_SPACE: str.isspace,
-    sre.CATEGORY_NOT_DIGIT: lambda c: not c.isdigit(),
-    sre.CATEGORY_NOT_WORD: lambda c: not (c.isalnum() or c == "_"),
-    sre.CATEGORY_NOT_SPACE: lambda c: not c.isspace(),
+_WIRE: Mapping[str, Values] = {
+    "path": Opaque(Regex(rb"/[!-~]*")),
+    "query": Opaque(Regex(rb"[!-~]*")),
+    "method": Opaque(Regex(rb"[A-Z]+")),
+    "header": Opaque(Regex(rb"([!-~]([ -~]*[!-~])?)?")),
 }
+"""What a value may be on the wire, in plain letters."""
+_NOT_IN: Mapping[str, Values] = {"path": Opaque(Regex(rb".*[?#].*")), "query": Opaque(Regex(rb".*[&#].*"))}
 
 
-def _accepts(item: Any, character: str) -> bool:
-    kind, value = item
-    if kind is sre.LITERAL:
-        return chr(value) == character
-    if kind is sre.RANGE:
-        return bool(value[0] <= ord(character) <= value[1])
-    return bool(kind is sre.CATEGORY and _CLASSES[value](character))
+def _shortest(kind: str, own: Iterable[tuple[_Asked, bool]]) -> bytes | None:
+    """A value that meets all that is asked, found for certain where all regexes are understood."""
+    wanted, unwanted = [_WIRE[kind]], [_NOT_IN[kind]] if kind in _NOT_IN else []
+    for each, holds in own:
+        (wanted if holds is not isinstance(each, HeaderIsNot) else unwanted).append(_values(each))
+    return example(wanted, unwanted)
+
+
+def _values(each: _Asked) -> Values:
+    match: ValueMatch = each.match  # type: ignore[union-attr]
+    folded = isinstance(each, _PathIs) and each.ignore_case
+    if isinstance(match, Exact):
+        return one(match.value, fold=folded)
+    if isinstance(match, Prefix):
+        return Starts(match.value, len(match.value), fold=folded)
+    return Opaque(match.regex) if isinstance(match, Pattern) else ANYTHING

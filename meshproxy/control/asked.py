@@ -22,7 +22,8 @@ from meshproxy.wire.http1_server import RequestReader
 
 MESH = "mesh"
 CONNECT = "CONNECT"
-_URL = re.compile(r"(?:(https?|tcp|tls)://)?(?:[^/?#@]*@)?([^/?#]*)([^#]*)", re.IGNORECASE)
+_SCHEMES = ("", "http", "https", "tcp", "tls")
+_URL = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?(?:[^/?#@]*@)?([^/?#]*)([^#]*)", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443, "tls": 443}
 _BREAK = re.compile(r"[\r\n\0]")
 
@@ -52,8 +53,10 @@ class Asked:
         found = _URL.fullmatch(self.url.partition("#")[0])
         if found is None or not found[2] or _BREAK.search(self.url) or " " in self.url:
             raise AskedError(f"{self.url!r} is not a URL such as http://reviews:9080/reviews/0")
-        target = found[3]
-        return (found[1] or "").lower(), found[2], target if target.startswith("/") else "/" + target
+        target, scheme = found[3], (found[1] or "").lower()
+        if scheme not in _SCHEMES:
+            raise AskedError(f"{self.url!r}: {scheme} is not a protocol that is asked about")
+        return scheme, found[2], target if target.startswith("/") else "/" + target
 
     @property
     def place(self) -> tuple[str, int]:

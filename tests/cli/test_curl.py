@@ -30,6 +30,19 @@ def headers(line):
         ("curl -sSkvo out.txt http://a/", "GET", "http://a/"),
         ("curl -w '%{http_code}' --max-time 3 --compressed http://a/", "GET", "http://a/"),
         ("curl --unknown-switch http://a/", "GET", "http://a/"),
+        ("curl -T me.txt http://a/x/", "PUT", "http://a/x/me.txt"),
+        ("curl -T - http://a/x", "PUT", "http://a/x"),
+        ("curl --url-query q=1 'http://a/?y=2'", "GET", "http://a/?y=2&q=1"),
+        ("curl --request-target /x?y http://a/b/c", "GET", "http://a/x?y"),
+        ("curl --form-string a=b http://a/", "POST", "http://a/"),
+        (
+            "curl --proto =https --tlsv1.2 --cert-type PEM --proxy-header 'a: b' --rate 2/s http://a/",
+            "GET",
+            "http://a/",
+        ),
+        ("curl -sSfLk4 --http2 -x localhost:15001 -Q PWD http://a/", "GET", "http://a/"),
+        (r"curl 'http://a/' --data-raw $'it\'s\u0021' --compressed", "POST", "http://a/"),
+        ("curl 'http://a/' \\\n  -X PATCH \\\r\n --insecure", "PATCH", "http://a/"),
     ],
 )
 def test_method_and_url(line, method, url):
@@ -50,6 +63,10 @@ def test_method_and_url(line, method, url):
         ("curl --json '{}' http://a/", "content-type", "application/json"),
         ("curl -d a=b http://a/", "content-type", "application/x-www-form-urlencoded"),
         ("curl -H'X-A:1' http://a/", "x-a", "1"),
+        ("curl -r 0-9 http://a/", "range", "bytes=0-9"),
+        ("curl -F a=@b http://a/", "content-type", "multipart/form-data"),
+        (r"curl -H $'x-a: it\'s \x41' http://a/", "x-a", "it's A"),
+        (r"""curl -H "x-a: \$'b'" http://a/""", "x-a", "$'b'"),
     ],
 )
 def test_headers(line, name, value):
@@ -58,6 +75,10 @@ def test_headers(line, name, value):
 
 def test_a_header_can_be_taken_away():
     assert "accept" not in headers("curl -H 'Accept:' http://a/")
+
+
+def test_a_cookie_file_is_no_cookie():
+    assert "cookie" not in headers("curl -b jar.txt http://a/")
 
 
 def test_credentials_in_the_url_are_not_part_of_the_host():

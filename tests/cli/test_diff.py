@@ -181,6 +181,20 @@ def test_requests_that_were_made_are_asked_again(diff, tmp_path, capsys):
     assert diff(BASE, BASE, "--requests", str(log)) == (0, [])
 
 
+QUOTED = """\
+[2026-11-24T20:00:00.000Z] "GET /api/1?q="a" HTTP/2" 503 UF reset{connection_failure} - "TLS error: a "b"" 0 95 3 - \
+"-" "Mozilla/5.0 ("q")" "8e6d" "reviews:9080" "-" - - - - - -
+"""
+
+
+def test_quotes_that_clients_send_do_not_hide_a_log_line(diff, tmp_path):
+    log = tmp_path / "access.log"
+    log.write_text(QUOTED)
+    _, (entry,) = diff(BASE, BASE.replace(API, ""), "--requests", str(log))
+    assert """-H 'user-agent: Mozilla/5.0 ("q")'""" in entry["request"]
+    assert '/api/1?q="a"' in entry["request"]
+
+
 def test_a_line_that_is_no_request_is_said_with_its_number(tmp_path, capsys):
     old, log = tmp_path / "old.yaml", tmp_path / "log"
     old.write_text(BASE)

@@ -265,6 +265,7 @@ def test_what_the_codec_refuses_is_refused_here_too(capsys):
     [
         ([], "which URL?"),
         (["http://"], "is not a URL"),
+        (["ftp://reviews/"], "ftp is not a protocol"),
         (["-H", "no colon", URL], "is not 'name: value'"),
         (["curl", "-H"], "needs a value"),
         (["curl", "-s"], "no URL"),
