@@ -27,6 +27,8 @@ EXTRA = (
     ("idle", "rss_mib", "resident memory at 5,000 idle connections, MiB", 1),
     ("idle", "idle_kib", "an idle connection, KiB", 2),
     ("cold-start", "start_ms", "cold start to LIVE, ms", 0),
+    ("tools", "check_ms", "check on 1,000 resources, ms", 0),
+    ("tools", "explain_ms", "explain, from a cold start, ms", 0),
     ("reload", "reload_s", "big reload, s", 2),
     ("reload", "delay_ms", "big reload: longest added delay, ms", 1),
     ("reload", "quiet_delay_ms", "the same without a reload, ms", 1),

@@ -10,6 +10,7 @@ from benchmarks.mesh import Setup, farthest_path
 from benchmarks.peers import Peer
 from benchmarks.reload import shoot_reload
 from benchmarks.results import Bar, Figures
+from benchmarks.tools import shoot_tools
 
 RATE = 5000.0
 IDLE = 5000
@@ -129,6 +130,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         peers=("meshproxy",),
         fresh=True,
     ),
+    Scenario(
+        name="tools",
+        title="check and explain",
+        shoot=lambda _peer, _pace: shoot_tools(),
+        peers=("meshproxy",),
+        fresh=True,
+    ),
 )
 
 
@@ -176,5 +184,7 @@ BARS: tuple[Bar, ...] = (
     ),
     Bar(title="big reload: complete within", scenario="reload", figure="reload_s", limit=5.0, unit="s", summary=max),
     Bar(title="big reload: failed requests", scenario="reload", figure="failed", limit=0.0, summary=max),
+    Bar(title="check on 1,000 resources", scenario="tools", figure="check_ms", limit=2000.0, unit="ms"),
+    Bar(title="explain, from a cold start", scenario="tools", figure="explain_ms", limit=300.0, unit="ms"),
     Bar(title="big reload: added delay", scenario="reload", figure="delay_ms", limit=50.0, unit="ms", summary=max),
 )
