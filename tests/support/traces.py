@@ -254,9 +254,9 @@ class World:
 
     # ---- the course of things
 
-    def connect(self) -> Pipe:
+    def connect(self, listener: str = "mesh") -> Pipe:
         """One more client."""
-        pipe = Pipe(self, self.proxy.protocol_factory("mesh")(), ("127.0.0.9", 9))  # type: ignore[arg-type]
+        pipe = Pipe(self, self.proxy.protocol_factory(listener)(), ("127.0.0.9", 9))  # type: ignore[arg-type]
         self.clients.append(pipe)
         self.do(pipe.protocol.connection_made, pipe)
         return pipe
