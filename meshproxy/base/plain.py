@@ -15,13 +15,21 @@ _APART = (b"host", _REQUEST_ID, b"connection", b"content-length")
 _ANEW = (b"date", b"content-length")
 
 
+#: Fields that a proxy may add to a request that lacks them.
+ADDED = frozenset(
+    (_REQUEST_ID, b"x-forwarded-for", b"x-forwarded-proto", b"x-envoy-external-address", b"x-forwarded-client-cert")
+)
+Picked = tuple[list[bytes | None], tuple[tuple[int, int], ...], tuple[tuple[int, bytes], ...]]
+"""Of some names: as many times None, and by their slots the lines that have them, and those that may be added."""
+
+
 class RequestShape:
     """What a head's names say of it, in numbers of lines, the request line's being 0; where a line is missing, 0 too.
 
     `begins` are the beginnings of its lines; `folded` the names in lower case; `size` how many lines there are.
     """
 
-    __slots__ = ("_numbers", "begins", "connection", "folded", "host", "length", "request_id", "size")
+    __slots__ = ("_picked", "begins", "connection", "folded", "host", "length", "request_id", "size")
 
     def __init__(
         self, names: tuple[bytes, ...], *, host: int, request_id: int = 0, length: int = 0, connection: int = 0
@@ -33,16 +41,16 @@ class RequestShape:
         self.length = length
         self.request_id = request_id
         self.connection = connection
-        self._numbers: dict[tuple[bytes, ...], tuple[tuple[bytes, int], ...]] = {}
+        self._picked: dict[tuple[bytes, ...], Picked] = {}
 
-    def numbers(self, names: tuple[bytes, ...]) -> tuple[tuple[bytes, int], ...]:
-        """With each name, in lower case, the number of the first line that has it. Who asks is a format of a log: there
-        are few."""
-        found = self._numbers.get(names)
+    def picked(self, names: tuple[bytes, ...]) -> Picked:
+        """Where these are, in lower case. Who asks is a format of a log: there are few."""
+        found = self._picked.get(names)
         if found is None:
             here = [begin[:-1].lower() for begin in self.begins]
-            found = tuple((name, here.index(name) if name in here else 0) for name in names)
-            self._numbers[names] = found
+            there = tuple((slot, here.index(name)) for slot, name in enumerate(names) if name in here)
+            missing = tuple((slot, name) for slot, name in enumerate(names) if name not in here and name in ADDED)
+            found = self._picked[names] = ([None] * len(names), there, missing)
         return found
 
 

@@ -44,6 +44,7 @@ SHORTER = {
     "r.termination_details": '""',
     "r.transport_failure": '""',
     "r.upstream_host": "r.endpoint.name",
+    "r.upstream_local_address": "r.connection.local_address",
     "r.upstream_service_time": "r.duration",
 }
 
@@ -258,14 +259,14 @@ class PlainExchange(Views):
 
     def pick_upstream(self, picker: Picker) -> list[bytes | None]:
         """Without taking the head apart."""
-        request, added = self.request, self.client.added
-        lines = request.lines
-        return [
-            lines[number].partition(b":")[2].strip(OWS)
-            if number
-            else (self._request_id if name == b"x-request-id" else added.get(name))
-            for name, number in request.shape.numbers(picker.names)
-        ]
+        request = self.request
+        found, there, missing = request.shape.picked(picker.names)
+        found = found.copy()
+        for slot, number in there:
+            found[slot] = request.lines[number].partition(b":")[2].strip(OWS)
+        for slot, name in missing:
+            found[slot] = self._request_id if name == b"x-request-id" else self.client.added.get(name)
+        return found
 
     @property
     def upstream_local_address(self) -> str:

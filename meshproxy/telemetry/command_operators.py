@@ -126,9 +126,7 @@ _KNOWN_FIELDS: dict[str, dict[str, Expression]] = {
     },
     "resp": {
         ":status": Expression("(b'%d' % r.status if r.status else None)", Kind.HEADER),
-        "x-envoy-upstream-service-time": Expression(
-            "(None if r.upstream_service_time is None else b'%d' % (r.upstream_service_time * 1000))", Kind.HEADER
-        ),
+        "x-envoy-upstream-service-time": Expression("milliseconds(r.upstream_service_time)", Kind.HEADER),
     },
     "trailer": {},
 }
@@ -165,6 +163,17 @@ def _without_query(argument: str, scope: Scope) -> Expression:
     if whole.kind is Kind.BYTES:
         return Expression(f"{whole.source}.partition(b'?')[0]", Kind.BYTES)
     return Expression(f"(z.partition(b'?')[0] if (z := {whole.source}) is not None else None)", Kind.HEADER)
+
+
+_SHORT = [b"%d" % ms for ms in range(64)]
+
+
+def milliseconds(seconds: float | None) -> bytes | None:
+    """As the field has them that tells of the upstream's time; mostly there are few."""
+    if seconds is None:
+        return None
+    ms = int(seconds * 1000)
+    return _SHORT[ms] if ms < 64 else b"%d" % ms
 
 
 def without_port(address: str) -> str:
@@ -320,7 +329,8 @@ class FieldPicker:
 def namespace(scope: Scope) -> dict[str, object]:
     """The globals of a function made of the scope's expressions."""
     pickers = {f"pick_{source}": FieldPicker(names) for source, names in scope.headers.items()}
-    return {"without_port": without_port, "port_of": port_of, "wall": clock.wall, **pickers, **scope.bound}
+    ours = {"without_port": without_port, "port_of": port_of, "milliseconds": milliseconds, "wall": clock.wall}
+    return {**ours, **pickers, **scope.bound}
 
 
 def preamble(scope: Scope) -> str:

@@ -9,44 +9,46 @@ DEFAULT = "%Y-%m-%dT%H:%M:%S.%3fZ"
 _SPECIFIER = re.compile(r"%(?:([1-9]?)f|([EO]?[a-zA-Z%]))")
 _HALF = 0.0000005  # of a microsecond: a float of today's Unix time is no finer than 0.2 µs
 _WHOLE = 1 - _HALF
-_MILLISECONDS = [f"{number:03d}" for number in (*range(1000), 999)]  # what is rounded up to 1 is not the next second
 _KNOWN = frozenset("aAbBcCdDeFgGhHIjmMprRsSTuUVwWxXyYzZ%")
 
 
 class StartTime:
-    """Renders a time. All but the fraction is kept for the second it was made in: requests come many a second."""
+    """`render` renders a time, to the microsecond. All but the fraction is kept for the second it was made in; where
+    that is milliseconds, as usual, the whole: requests come many a millisecond."""
 
-    __slots__ = ("_behind", "_digits", "_pieces", "_second", "_template")
+    __slots__ = ("_behind", "_digits", "_milliseconds", "_pieces", "_second", "_template", "_text", "render")
 
     def __init__(self, pattern: str) -> None:
         self._pieces: list[str] = []  # strftime patterns, and the fractions' `%0nd` between them
         self._digits: list[int] = []  # how many each fraction has
         self._second = -1
         self._template = ""
-        self._behind: str | None = None  # what follows the milliseconds, where they are the only fraction
+        self._milliseconds = -1
+        self._text = self._behind = ""
         self._parse(pattern or DEFAULT)
+        self.render = self._in_milliseconds if self._digits == [3] else self._in_any
 
-    def render(self, at: float) -> str:
-        """`at` as the pattern says, to the microsecond."""
+    def _in_any(self, at: float) -> str:
         offset = at - self._second
         if not 0 <= offset < _WHOLE:
-            offset = self._turn(at)
-        if self._behind is not None:
-            return self._template + _MILLISECONDS[int((offset + _HALF) * 1000)] + self._behind
+            self._second = int(at + _HALF)
+            self._template = "".join(self._rendered(self._second))
+            offset = max(at - self._second, 0.0)
         micro = int((offset + _HALF) * 1_000_000)
         return self._template % tuple([micro * 1000 // 10 ** (9 - digits) for digits in self._digits])
 
-    def _turn(self, at: float) -> float:
-        """Another second than the one before: its text, and how far into it we are."""
-        self._second = int(at + _HALF)
-        texts = self._rendered(self._second)
-        if self._digits == [3]:
-            fraction = self._pieces.index("%03d")
-            before, behind = texts[:fraction], texts[fraction + 1 :]
-            self._template, self._behind = ("".join(part).replace("%%", "%") for part in (before, behind))
-        else:
-            self._template = "".join(texts)
-        return max(at - self._second, 0.0)
+    def _in_milliseconds(self, at: float) -> str:
+        milliseconds = int((at + _HALF) * 1000)
+        if milliseconds != self._milliseconds:
+            self._milliseconds = milliseconds
+            second, fraction = divmod(milliseconds, 1000)
+            if second != self._second:
+                self._second = second
+                texts, number = self._rendered(second), self._pieces.index("%03d")
+                parts = texts[:number], texts[number + 1 :]
+                self._template, self._behind = ("".join(part).replace("%%", "%") for part in parts)
+            self._text = f"{self._template}{fraction:03d}{self._behind}"
+        return self._text
 
     def _rendered(self, second: int) -> list[str]:
         moment = time.gmtime(second)
