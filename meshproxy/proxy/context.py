@@ -27,9 +27,8 @@ class Metrics(Protocol):
 
 
 class Log(Protocol):
-    def log(self, record: Record) -> None: ...
-
-    def log_plain(self, record: Record) -> None: ...
+    def log(self, record: Record, plain: bool = False) -> None:
+        """`plain`: it is one of a plain exchange."""
 
 
 Explain = Callable[[Request, bytes, str, Snapshot, Fields], Fields]

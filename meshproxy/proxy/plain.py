@@ -196,7 +196,7 @@ class PlainExchange(Views):
             self._response = response
             if client.addresses is None:
                 client.find_addresses()
-            context.access_log.log_plain(self)
+            context.access_log.log(self, True)
         if request.keep_alive:
             client.plain_done()
         else:

@@ -187,7 +187,7 @@ class AccessLog:
     BACKLOG = 4 * 1024 * 1024  # kept while a slow pipe takes nothing; what is beyond is dropped
 
     def __init__(self, path: str | int, formatter: Formatter, plain: Formatter | None = None) -> None:
-        """`plain` is for records that are logged by `log_plain`."""
+        """`plain` is for records that are logged as such."""
         self._path = path
         self._formatter = formatter
         self._plain = plain or formatter
@@ -198,15 +198,9 @@ class AccessLog:
         self.dropped = 0
         self._descriptor = self._open()
 
-    def log(self, record: Record) -> None:
+    def log(self, record: Record, plain: bool = False) -> None:
         """One request has ended."""
-        self._add(self._formatter(record))
-
-    def log_plain(self, record: Record) -> None:
-        """One plain request has ended."""
-        self._add(self._plain(record))
-
-    def _add(self, line: str) -> None:
+        line = self._plain(record) if plain else self._formatter(record)
         self._lines.append(line)
         self._size += len(line)
         if self._size >= self.BLOCK:
