@@ -21,7 +21,7 @@ from meshproxy.proxy.forwarding import additions, gateway_fields, sidecar_fields
 from meshproxy.proxy.owner import Owner
 from meshproxy.proxy.plain import PlainExchange
 from meshproxy.upstream.connection import HIGH_WATER, LOW_WATER
-from meshproxy.wire.http1_plain import read_request
+from meshproxy.wire.http1_plain import DETOUR, read_request
 from meshproxy.wire.http1_server import RequestReader
 
 _SIDECAR, _GATEWAY = (b"server", b"envoy"), (b"server", b"istio-envoy")
@@ -73,8 +73,9 @@ class Downstream(asyncio.Protocol):
         self.idle_since = self._proxy.now
         reader = self._reader
         if self._exchange is None and reader.fresh and not (reader.requests or self.blocked):
-            request = read_request(data, reader.scheme, reader.shape)
-            if request is not None:
+            if reader.detour:
+                reader.detour -= 1
+            elif (request := read_request(data, reader.scheme, reader.shape)) is not None:
                 reader.shape = request.shape
                 self._head_since = None
                 exchange = self._exchange = PlainExchange(self._context, self, request, self._listener)
@@ -83,6 +84,8 @@ class Downstream(asyncio.Protocol):
                 except Exception:
                     exchange.fail_internally()
                 return
+            else:
+                reader.detour = DETOUR
         reader.feed(data)
         if self._receiving:
             self._receive()

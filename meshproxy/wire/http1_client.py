@@ -29,7 +29,7 @@ from meshproxy.wire.http1_framing import (
     nominated,
     size_of,
 )
-from meshproxy.wire.http1_plain import read_response
+from meshproxy.wire.http1_plain import DETOUR, read_response
 from meshproxy.wire.http1_shape import NO_RESPONSE
 
 
@@ -49,6 +49,7 @@ class ResponseReader:
         self.informational: list[Response] = []
         self.reusable = True
         self._shape = NO_RESPONSE
+        self._detour = 0  # so many will not be tried in the short way
         self.tunnel: list[bytes] = []
         self._expecting = False
         self._head_only = False
@@ -93,8 +94,13 @@ class ResponseReader:
         before = -1  # no head yet
         if self.response is None:
             if not self._size:
-                plain = None if self._head_only else read_response(data, self._shape)
-                if plain is not None:
+                if self._detour:
+                    self._detour -= 1
+                elif self._head_only:
+                    pass
+                elif (plain := read_response(data, self._shape)) is None:
+                    self._detour = DETOUR
+                else:
                     self.response = plain
                     self._shape = plain.shape
                     self._size = len(data)

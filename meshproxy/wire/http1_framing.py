@@ -75,7 +75,7 @@ REQUEST_NAMES = FieldNames(
 )
 RESPONSE_NAMES = FieldNames(
     dict.fromkeys(FRAMING | WATCHED_RESPONSE, SPECIAL)
-    | dict.fromkeys(MANAGED_RESPONSE, OURS)
+    | dict.fromkeys(MANAGED_RESPONSE | {b"keep-alive"}, OURS)
     | {b"content-length": LENGTH, b"date": DATE, b"connection": CONNECTION}
 )
 

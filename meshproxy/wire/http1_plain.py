@@ -33,6 +33,8 @@ _KEPT_ALIVE = {
     for name in (b"Connection", b"connection")
     for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close")
 }
+DETOUR = 7
+"""So many messages of a peer are not tried behind one that went the long way: mostly its next ones do too."""
 _LONGEST = 32 * 1024
 """Of what may go the short way, where bodies are copied."""
 _MOST_LINES = MAX_FIELDS + 1
@@ -107,7 +109,7 @@ def read_request(data: bytes, scheme: bytes, shape: RequestShape) -> PlainReques
         return None
     if not kept:
         _requests.begin()  # it would take nothing more
-    if has_body and int(lines[shape.length][15:]) != len(body):
+    if has_body and lines[shape.length][15:].strip(OWS) != b"%d" % len(body):
         return None
     if number := shape.connection:
         head = _CRLF.join(lines[:number] + lines[number + 1 :])
@@ -140,7 +142,7 @@ def read_response(data: bytes, shape: ResponseShape) -> PlainResponse | None:
         shape = found
     if shape.connection and not _KEPT_ALIVE.get(lines[shape.connection]):
         return None
-    if not _responses.accepts(data) or int(lines[shape.length][15:]) != len(body):
+    if lines[shape.length][15:].strip(OWS) != b"%d" % len(body) or not _responses.accepts(data):
         return None
     status, lines[0] = known
     for number in shape.dropped:

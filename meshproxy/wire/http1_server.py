@@ -60,6 +60,7 @@ class RequestReader:
     def __init__(self, scheme: bytes = b"http") -> None:
         self.scheme = scheme
         self.shape = NO_REQUEST  # of the last request that was read in the short way (`http1_plain`)
+        self.detour = 0  # so many will not be tried there
         self.fresh = True  # what comes next begins a message, and nothing is left to be done
         self.requests: deque[Request] = deque()
         self.error: ProxyError | None = None

@@ -11,6 +11,7 @@ from support.traces import Pipe, World, answer, get, snapshot, statuses
 
 from meshproxy.plan.snapshot import Snapshot
 from meshproxy.proxy.plain import PlainExchange
+from meshproxy.wire.http1_plain import DETOUR
 
 ID = re.compile(rb"x-request-id: ([0-9a-f-]{36})\r\n")
 ENTRY = """
@@ -258,3 +259,15 @@ def test_a_drain_ends_the_connection_behind_the_answer() -> None:
         upstream.send(answer())
         assert b"onnection: close" in world.client.taken()
         assert world.client.closing
+
+
+def test_behind_one_that_is_not_plain_the_next_few_are_not_tried() -> None:
+    with World(snapshot()) as world:
+        upstream = kept(world)
+        straight = []
+        for fields in [("x-forwarded-for: 1.2.3.4",), *[()] * (DETOUR + 1)]:
+            world.client.send(get("/", *fields))
+            upstream.send(answer())
+            straight.append(went_straight(world))
+        assert statuses(world.client.taken()) == [200] * (DETOUR + 2)
+        assert straight == [False] * (DETOUR + 1) + [True]
