@@ -24,8 +24,6 @@ class Request:
     `fields` holds what may be forwarded, in order: no Host, no framing, no hop-by-hop field.
     `managed` holds the fields the proxy writes itself (`headers.MANAGED_REQUEST`), by lower-case name.
     `host` is the Host field, or the authority of an absolute-form target, letter case kept.
-    `plain` says that all of this is as usual: HTTP/1.1 and kept alive, nothing managed but an x-request-id, no
-    body, no upgrade, a method that may be repeated. One test on the request path instead of one for each.
     `content_length` is the length of the body, 0 without one, or CHUNKED.
     """
 
@@ -41,7 +39,6 @@ class Request:
         "managed",
         "method",
         "path",
-        "plain",
         "query",
         "scheme",
         "trailers",
@@ -55,7 +52,6 @@ class Request:
         self.query = query  # what follows the "?", or None where there is none
         self.host = host
         self.fields = fields
-        self.plain = False
         self.managed: dict[bytes, list[bytes]] = NO_FIELDS
         self.scheme = b"http"
         self.version = b"HTTP/1.1"

@@ -87,7 +87,6 @@ class PlainRequest(Request):
     upgrade = None
     complete = True
     trailers: Fields = []  # noqa: RUF012 (shared, never changed)
-    plain = True
 
     def __init__(  # by position: each keyword would cost
         self,

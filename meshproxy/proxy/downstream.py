@@ -205,11 +205,10 @@ class Downstream(asyncio.Protocol):
             self._finish(exchange)
             return
         request = exchange.request
-        if not request.plain:
-            if request.upgrade is not None:
-                self._reader.refuse_upgrade()
-            if not request.complete:
-                self._discarding, self._discarded = request, 0
+        if request.upgrade is not None:
+            self._reader.refuse_upgrade()
+        if not request.complete:
+            self._discarding, self._discarded = request, 0
         self.idle_since = self._proxy.now
         if not self._starting and (self._reader.requests or self._paused or self._reader.error is not None):
             self._advance()

@@ -93,7 +93,7 @@ class Exchange(Answering):
     def _find_route(self) -> Route:
         request, listener = self.request, self._live.listeners.get(self._listener)
         if listener is not None and request.path != b"*":
-            if not request.plain and request.managed and not listener.is_gateway:
+            if b"x-forwarded-proto" in request.managed and not listener.is_gateway:
                 request.scheme = scheme_of(request)
             host = listener.virtual_hosts.find(request.host)
             route = host.routes.find(request) if host is not None else None
@@ -302,7 +302,7 @@ class Exchange(Answering):
             self.connection = None
             if context.access_log is not None:
                 self.upstream_local_address = connection.local_address
-            if self.request.plain or (self.request.complete and self.request.upgrade is None):
+            if self.request.complete and self.request.upgrade is None:
                 connection.release(now)
             else:
                 connection.close()

@@ -15,7 +15,7 @@ from typing import Any
 import httptools
 
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.base.headers import BODILESS, MANAGED_REQUEST, OWS, Fields, listed
+from meshproxy.base.headers import MANAGED_REQUEST, OWS, Fields, listed
 from meshproxy.base.message import CHUNKED, Request
 from meshproxy.wire.http1_framing import (
     HOST,
@@ -327,8 +327,6 @@ class RequestReader:
         if special or not keep_alive or host is None:
             request.keep_alive = keep_alive
             self._read_special(request, by_name(special), has_host=host is not None)
-        elif length is None:
-            request.plain = method in BODILESS
         if length is not None:
             request.content_length = int(length)  # one, and of digits: the parser has seen to that
         if not host or authority is not None or host.translate(None, HOST_LETTERS):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from meshproxy.base.headers import BODILESS
 from meshproxy.base.plain import PlainRequest, PlainResponse
 from meshproxy.wire.http1_client import ResponseReader
 from meshproxy.wire.http1_framing import MAX_FIELDS
@@ -118,12 +119,15 @@ def test_a_request_is_read_as_on_the_long_way(data: bytes) -> None:
 
 def _is_plain(reader: RequestReader) -> bool:
     (request,) = reader.requests
+    asks = request.content_length or request.upgrade or request.expects_continue or request.method not in BODILESS
     return (
-        request.plain
-        and request.complete
+        not asks
         and reader.fresh
-        and len(request.fields) < MAX_FIELDS
+        and request.version == b"HTTP/1.1"
         and request.path == b"/"
+        and {b"x-request-id": [b"7"]} | request.managed == {b"x-request-id": [b"7"]}
+        and len(request.fields) < MAX_FIELDS
+        and (b"te", b"trailers") not in request.fields
     )
 
 
@@ -155,6 +159,16 @@ def test_a_response_is_read_as_on_the_long_way(data: bytes) -> None:
             assert getattr(plain, name) == getattr(other, name), name
         assert b"".join(plain.body) == b"".join(other.body)
     assert read_response(OK, NO_RESPONSE) is not None, "what was refused is not remembered"
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["Content-Length: 5", "Transfer-Encoding: chunked", "Expect: 100-continue", "Upgrade: websocket", "TE: trailers",
+     "Connection: x-b", "Connection: close, x-b", "Keep-Alive: 5", "X-Request-Id: ", "X-Forwarded-For: 1.2.3.4",
+     "x-envoy-attempt-count: 2", "Host: again"],
+)  # fmt: skip
+def test_a_head_that_asks_for_more_goes_the_long_way(field: str) -> None:
+    assert read_request(GET[:-2] + field.encode() + b"\r\n\r\n", b"http", NO_REQUEST) is None
 
 
 def test_the_head_goes_on_as_it_came() -> None:

@@ -169,21 +169,6 @@ def head(*lines: str, method: str = "GET", version: str = "1.1") -> Request:
     return reader.requests[0]
 
 
-def test_a_plain_request_is_told_by_one_flag() -> None:
-    assert head().plain
-    assert head("X-A: b", method="DELETE").plain
-    assert head("X-Request-Id: a").plain
-    for lines in (
-        ["Connection: close"],
-        ["X-Request-Id: a", "X-Request-Id: b"],
-        ["Content-Length: 5"],
-        ["Expect: 100-continue"],
-    ):
-        assert not head(*lines).plain
-    assert not head(method="POST").plain
-    assert not head(version="1.0").plain
-
-
 def test_what_is_forwarded_has_no_host_no_framing_and_nothing_for_the_next_hop() -> None:
     request = head(
         "X-A: 1", "Connection: x-b, cookie", "X-B: 2", "Cookie: 3", "TE: trailers, deflate", "Keep-Alive: 4", "x-a: 5"
