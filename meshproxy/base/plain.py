@@ -13,6 +13,7 @@ from meshproxy.base.message import NO_FIELDS, NO_WATCHED, NOTHING, Request, Resp
 _REQUEST_ID = b"x-request-id"
 _APART = (b"host", _REQUEST_ID, b"connection", b"content-length")
 _ANEW = (b"date", b"content-length")
+_FRAMING = (b"connection", b"content-length")
 
 
 #: Fields that a proxy may add to a request that lacks them.
@@ -160,6 +161,11 @@ class PlainResponse(Response):
     @fields.setter
     def fields(self, fields: Fields) -> None:
         self._fields = fields
+
+    def sent_fields(self) -> Fields:
+        """When `lines` have become what was sent: head, empty line, body."""
+        pairs = map(_pair, self.lines[1 : self.lines.index(b"")])
+        return [pair for pair in pairs if pair[0].lower() not in _FRAMING]
 
     @property
     def date(self) -> bytes | None:  # type: ignore[override]

@@ -274,4 +274,4 @@ class PlainExchange(Views):
 
     @property
     def response_fields(self) -> Fields:
-        return self._response.fields
+        return self._response.sent_fields()

@@ -542,25 +542,35 @@ def test_a_client_that_goes_is_no_failure_of_its_endpoint() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["text", "json", "%REQ(host)% %REQ(x-forwarded-proto)% %REQ(a)% %UPSTREAM_REMOTE_PORT% %ROUTE_NAME%"]
+    "form",
+    [
+        "text",
+        "json",
+        "%RESP(a)% %RESP(date)% %RESP(server)% %RESP(etag)% %RESP(content-length)%",
+        "%REQ(host)% %REQ(x-forwarded-proto)% %REQ(a)% %UPSTREAM_REMOTE_PORT% %ROUTE_NAME%",
+    ],
 )
 @pytest.mark.parametrize("fields", [(), ("A: b", "User-Agent: x"), ("x-request-id: mine", "a: caf\xe9")])
 def test_a_plain_request_is_logged_as_any_other(form: str, fields: tuple[str, ...]) -> None:
-    lines: list[tuple[str, str]] = []
+    """By the format for plain ones, by that for all, and as the exchange as a whole is logged."""
+    lines: list[str] = []
     shorter, whole = compile_format(form, SHORTER), compile_format(form)
 
     class Log:
         def log(self, record: Record, plain: bool = False) -> None:
-            assert plain
-            lines.append((shorter(record), whole(record)))
+            lines.extend([shorter(record), whole(record)] if plain else [whole(record)])
 
     with World(snapshot()) as world:
-        kept(world)
+        upstream = kept(world)
         world.proxy._context.access_log = Log()
-        world.client.send(get("/?q", *fields))
-        world.upstreams[0].send(answer(b"hello"))
-        assert statuses(world.client.taken()) == [200]
-        ((one, other),) = lines
-        when = re.compile(r"[0-9-]+T[0-9:.]+Z")
-        assert when.sub("", one) == when.sub("", other)
+        reply = answer(b"a: forged\r\n\r\na: too", "200 OK", "ETag: 1")
+        for pieces in ([reply], [reply[:30], reply[30:]]):
+            world.client.send(get("/?q", *fields))
+            for piece in pieces:
+                upstream.send(piece)
+        assert statuses(world.client.taken()) == [200, 200]
+        differs = re.compile(r"[0-9-]+T[0-9:.]+Z|[0-9a-f-]{36}")
+        assert len(lines) == 3
+        assert len({differs.sub("", line) for line in lines}) == 1
+        assert "forged" not in lines[0]
         world.proxy._context.access_log = None
