@@ -12,6 +12,7 @@ from meshproxy.base.headers import OWS, Fields
 CHUNKED = -1
 """As a content length: the length is not known, the body is chunked on the wire."""
 
+FORWARDED_PROTO = b"x-forwarded-proto"
 NO_FIELDS: dict[bytes, list[bytes]] = {}
 NO_WATCHED: dict[bytes, bytes] = {}
 NOTHING: list[bytes] = []
@@ -72,7 +73,8 @@ class Request:
     def values(self, name: bytes) -> list[bytes]:
         """All values of the field `name` (lower case), in order; empty where the request lacks it.
 
-        Pseudo headers (`:method`, `:scheme`, `:authority`, `:path`) are answered too.
+        Pseudo headers (`:method`, `:scheme`, `:authority`, `:path`) are answered too, and X-Forwarded-Proto, which a
+        proxy sets before it looks for a route, even if the client has not.
         """
         names = self._names
         if names is None:
@@ -81,16 +83,17 @@ class Request:
             return [pair[1].strip(OWS) for pair, known in zip(self.fields, names, strict=True) if known == name]
         if name in self.managed:
             return self.managed[name]
-        pseudo = _PSEUDO.get(name)
+        pseudo = PSEUDO.get(name)
         return [getattr(self, pseudo)] if pseudo is not None else NOTHING
 
 
-_PSEUDO = {
+PSEUDO = {
     b"host": "host",
     b":authority": "host",
     b":method": "method",
     b":scheme": "scheme",
     b":path": "target",
+    FORWARDED_PROTO: "scheme",
 }
 
 

@@ -8,7 +8,7 @@ everybody else they are a `Request` and a `Response` like any other.
 from __future__ import annotations
 
 from meshproxy.base.headers import OWS, Fields
-from meshproxy.base.message import NO_FIELDS, NO_WATCHED, NOTHING, Request, Response
+from meshproxy.base.message import NO_FIELDS, NO_WATCHED, NOTHING, PSEUDO, Request, Response
 
 _REQUEST_ID = b"x-request-id"
 _APART = (b"host", _REQUEST_ID, b"connection", b"content-length")
@@ -126,7 +126,7 @@ class PlainRequest(Request):
 
     def values(self, name: bytes) -> list[bytes]:
         """Mostly what a route asks for is not there."""
-        if name in self.shape.folded or name.startswith(b":"):
+        if name in self.shape.folded or name in PSEUDO:
             return super().values(name)
         return NOTHING
 

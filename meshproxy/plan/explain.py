@@ -14,7 +14,7 @@ from meshproxy.base.origin import Origin
 from meshproxy.plan.explain_stream import StreamDecision
 from meshproxy.plan.explain_target import Reply, Target, behind_gateways, meant, target_of, usable
 from meshproxy.plan.fault import MILLION
-from meshproxy.plan.listener import Listener, scheme_of
+from meshproxy.plan.listener import Listener, settle_scheme
 from meshproxy.plan.rewrite import DirectResponse, Redirect, location
 from meshproxy.plan.route import Forward, Line, Route, Skipped
 from meshproxy.plan.snapshot import Snapshot
@@ -85,10 +85,9 @@ def decide(listener: Listener | None, request: Request) -> tuple[VirtualHost | N
         return None, None
     if listener.is_gateway:
         request.scheme = listener.scheme
-    elif request.managed:
-        request.scheme = scheme_of(request)
+    found = settle_scheme(listener, request)
     host = listener.virtual_hosts.find(request.host)
-    return host, host.routes.find(request) if host is not None else None
+    return host, host.routes.find(request) if host is not None and found else None
 
 
 def failing(snapshot: Snapshot, listener: str, request: Request) -> float:

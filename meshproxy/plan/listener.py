@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from meshproxy.base.message import Request
+from meshproxy.base.message import FORWARDED_PROTO, Request
 from meshproxy.base.origin import Origin
 from meshproxy.plan.connect_table import ConnectTable
 from meshproxy.plan.stream_table import Chain, StreamTable
@@ -50,7 +50,15 @@ class Listener:
         return found
 
 
-def scheme_of(request: Request) -> bytes:
-    """What `scheme` conditions and redirects see, on a listener that trusts its client."""
-    said = request.managed.get(b"x-forwarded-proto")
-    return said[0].lower() if said and said[0].lower() in _SCHEMES else b"http"
+def settle_scheme(listener: Listener, request: Request) -> bool:
+    """What `scheme` conditions and redirects see, and X-Forwarded-Proto: a gateway says how the request came, any other
+    listener believes its client, if it says something that can be (Envoy, `ConnectionManagerUtility`). Whether there
+    can be a route: for a client that says nothing there, Envoy has none (`VirtualHostImpl::getRouteFromEntries`)."""
+    said = request.managed.get(FORWARDED_PROTO)
+    if said is None:
+        return True
+    if listener.is_gateway:
+        request.managed = request.managed | {FORWARDED_PROTO: [request.scheme]}
+        return True
+    request.scheme = said[0].lower() if said[0].lower() in _SCHEMES else b"http"
+    return said != [b""]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshproxy.base.message import Request
+from meshproxy.base.message import FORWARDED_PROTO, Request
 from meshproxy.plan.regex import Regex
 
 
@@ -56,11 +56,15 @@ class DirectResponse:
     body: bytes = b""
 
 
+_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
+
+
 def location(redirect: Redirect, request: Request) -> bytes:
     """Where a redirect leads (Envoy, `RouteEntryImplBase::newUri`)."""
     scheme = redirect.scheme or request.scheme
     host = redirect.authority or request.host
-    stale_port = redirect.port is not None or (scheme != request.scheme and _default_port(request))
+    said = b",".join(request.values(FORWARDED_PROTO))  # whatever it is: Envoy compares with that
+    stale_port = redirect.port is not None or (scheme != said and host.endswith(_DEFAULT_PORTS.get(said, ())))
     if stale_port and not redirect.authority and not redirect.keep_host:
         host = _without_port(host)
     port = b":%d" % redirect.port if redirect.port else b""
@@ -79,8 +83,3 @@ def location(redirect: Redirect, request: Request) -> bytes:
 def _without_port(host: bytes) -> bytes:
     name, colon, port = host.rpartition(b":")
     return name if colon and port.isdigit() else host
-
-
-def _default_port(request: Request) -> bool:
-    """Whether the request names the port that its scheme has anyway."""
-    return request.host.endswith(b":443" if request.scheme == b"https" else b":80")

@@ -7,7 +7,7 @@ import pytest
 
 from meshproxy.base.message import CHUNKED, Request, Response
 from meshproxy.plan.header_ops import HeaderOps, Template
-from meshproxy.plan.listener import scheme_of
+from meshproxy.plan.listener import Listener, settle_scheme
 from meshproxy.plan.rewrite import Redirect, Rewrite, location
 from meshproxy.proxy import forwarding, heads
 
@@ -130,8 +130,9 @@ def up(asked: Request, *, gateway: bool) -> dict[bytes, bytes]:
 def test_a_sidecar_trusts_its_client() -> None:
     asked = request()
     asked.managed = {b"x-request-id": [b"mine"], b"x-forwarded-proto": [b"https"], b"x-forwarded-for": [b"1.1.1.1"]}
-    asked.scheme = scheme_of(asked)
+    settle_scheme(Listener(name="mesh", host="", port=0, server_port=0), asked)
     fields = up(asked, gateway=False)
+    assert asked.scheme == b"https"
     assert fields[b"x-request-id"] == b"mine"
     assert fields[b"x-forwarded-proto"] == b"https"
     assert fields[b"x-forwarded-for"] == b"1.1.1.1"
@@ -140,7 +141,9 @@ def test_a_sidecar_trusts_its_client() -> None:
 def test_a_gateway_does_not() -> None:
     asked = request()
     asked.managed = {b"x-request-id": [b"mine"], b"x-forwarded-proto": [b"https"], b"x-forwarded-for": [b"1.1.1.1"]}
+    settle_scheme(Listener(name="gw", host="", port=0, server_port=0, is_gateway=True), asked)
     fields = up(asked, gateway=True)
+    assert (asked.scheme, asked.values(b"x-forwarded-proto")) == (b"http", [b"http"])
     assert fields[b"x-request-id"] != b"mine"
     assert fields[b"x-forwarded-proto"] == b"http"
     assert fields[b"x-forwarded-for"] == b"1.1.1.1,10.0.0.9"

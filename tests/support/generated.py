@@ -61,10 +61,14 @@ uri_match = st.one_of(
     st.sampled_from(["", *PATHS]).map(lambda text: {"prefix": text}),
     st.sampled_from(PATH_REGEXES).map(lambda text: {"regex": text}),
 )
+#: A proxy says itself what a client does not.
+proto_match = string_match(["http", "https"], ["https?", "f.*"], presence=True).map(
+    lambda match: {"x-forwarded-proto": match}
+)
 block = fields(
     uri=often(uri_match),
     ignoreUriCase=seldom(st.just(True)),
-    headers=seldom(st.dictionaries(names, value_match, max_size=2)),
+    headers=seldom(st.dictionaries(names, value_match, max_size=2) | proto_match),
     withoutHeaders=seldom(st.dictionaries(names, value_match, max_size=1)),
     queryParams=seldom(st.dictionaries(st.sampled_from(QUERY), value_match, max_size=2)),
     method=seldom(string_match(METHODS, ["GET|POST", "P.*", "[A-Z]{4}"], presence=False)),
@@ -351,7 +355,7 @@ def request(draw: st.DrawFn, host: str, rules: list[Json]) -> Json:
     wanted = {name: match for each in aimed for name, match in each.get("headers", {}).items()}
     lines = [(name, draw(value_near(match))) for name, match in wanted.items() if draw(often(st.just(True)))]
     lines += draw(seldom(st.lists(st.tuples(names, values), max_size=2), []))
-    if draw(seldom(st.just(True))):
+    if "x-forwarded-proto" not in wanted and draw(seldom(st.just(True))):
         lines.append(("x-forwarded-proto", draw(st.sampled_from(["http", "https", "HTTPS", "ftp"]))))
     if "corsPolicy" in chosen and draw(often(st.just(True))):
         lines.append(("Origin", draw(st.sampled_from(ORIGINS))))
