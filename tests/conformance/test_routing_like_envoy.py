@@ -33,7 +33,7 @@ SHOWN = int(os.environ.get("MESHPROXY_ORACLE_SHOWN", "5"))
 #: Headers that differ from run to run, or are nobody's promise.
 EXCLUDED = {"date", "x-envoy-upstream-service-time", "x-request-id", "connection", "transfer-encoding"}
 #: Envoy makes one line of these; the lines we keep mean the same (RFC 9110, 5.3).
-JOINED = ("accept", "cache-control", "x-forwarded-for")
+JOINED = ("accept", "cache-control", "user-agent", "x-forwarded-for")
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="no Envoy here")
 Outcome = dict[str, Any]
