@@ -9,7 +9,7 @@ from itertools import combinations, product
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from meshproxy.analysis.run import check
@@ -75,7 +75,7 @@ KINDS: dict[str, list[Any]] = {
     "headers": [[(b"x", value) for value in lines] for count in range(5) for lines in combinations(VALUES, count)],
     "accept": [[], *([(b"accept", value)] for value in VALUES)],
     "query": [None, *(b"q=" + value for value in VALUES)],
-    "method": [b"GET", b"POST", b"PUT", b"DELETE"],
+    "method": [b"GET", b"POST", b"PUT", b"PATCH", b"DELETE"],
     "scheme": [b"http", b"https"],
 }
 
@@ -179,6 +179,13 @@ def test_said_to_be_unreachable_is_exactly_what_no_request_reaches(rules: Rules)
 
 
 @settings(max_examples=60)
+@example(
+    [
+        {"match": [{"method": {"regex": "GET|PUT"}}]},
+        {"match": [{"headers": {":method": {"exact": "POST"}}}, {"withoutHeaders": {"X": {"exact": "a"}}}]},
+        {"match": [{"method": {"prefix": "P"}}]},
+    ]
+)
 @given(tables(matches(st.one_of(uris, regexes), any_case=True)))
 def test_so_it_is_with_regexes_and_any_letter_case(rules: Rules) -> None:
     said, true = said_and_true(rules)
