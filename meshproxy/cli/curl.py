@@ -46,6 +46,7 @@ class _Line:
     urls: list[str] = field(default_factory=list)
     method: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)  # of curl's own headers
     data: list[str] = field(default_factory=list)
     get: bool = False
     head: bool = False
@@ -58,9 +59,16 @@ class _Line:
         """`name: value`; `name;` is an empty value, `name:` takes a header of curl's own away."""
         name, colon, value = text.partition(":")
         if not colon and text.endswith(";"):
-            name, colon = text[:-1], ":"
-        if colon:
-            self.headers.append((name.strip(), value.strip()))
+            self.headers.append((text[:-1].strip(), ""))
+        elif colon:
+            self.own(name.strip(), value.strip())
+
+    def own(self, name: str, value: str) -> None:
+        """A header in place of curl's; without a value, none at all."""
+        if value:
+            self.headers.append((name, value))
+        else:
+            self.removed.add(name.lower())
 
     def cookie(self, text: str) -> None:
         """`name=value`; without `=` it is the name of a file."""
@@ -79,8 +87,8 @@ _TAKES: dict[str, Callable[[_Line, str], None]] = {
     "-H": _Line.header,
     "-X": lambda line, text: setattr(line, "method", text),
     "-u": lambda line, text: line.headers.append(("authorization", _basic(text))),
-    "-A": lambda line, text: line.headers.append(("user-agent", text)),
-    "-e": lambda line, text: line.headers.append(("referer", text)),
+    "-A": lambda line, text: line.own("user-agent", text),
+    "-e": lambda line, text: line.own("referer", text),
     "-b": _Line.cookie,
     "-r": lambda line, text: line.headers.append(("range", f"bytes={text}")),
     "-T": lambda line, text: setattr(line, "uploads", text),
@@ -188,8 +196,8 @@ def _asked(line: _Line, gateway: str) -> Asked:
     if at and "/" not in credentials:
         url = scheme + slashes + rest
         own.append(("authorization", _basic(credentials)))
-    given = {name.lower() for name, _ in line.headers}
-    headers = [pair for pair in line.headers if pair[1]] + [pair for pair in own if pair[0] not in given]
+    given = {name.lower() for name, _ in line.headers} | line.removed
+    headers = line.headers + [pair for pair in own if pair[0] not in given]
     return Asked(url=url, method=method, headers=tuple(headers), gateway=gateway)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meshproxy.base.message import Request
+from meshproxy.base.message import FORWARDED_PROTO, Request
 from meshproxy.base.origin import Origin
 from meshproxy.plan.explain_stream import StreamDecision
 from meshproxy.plan.explain_target import Reply, Target, behind_gateways, meant, target_of, usable
@@ -63,6 +63,10 @@ def explain(snapshot: Snapshot, listener: str, request: Request) -> Decision:
     if found is None or host is None:
         cause = f"there is no listener {listener}" if found is None else _why_no_host(snapshot, found, request)
         return Decision(request=request, listener=found, reply=Reply(404, "NR", cause))
+    if route is None and request.managed.get(FORWARDED_PROTO) == [b""] and not found.is_gateway:
+        cause = "X-Forwarded-Proto has no value: no rule is asked"
+        by = _found_by(host, request)
+        return Decision(request=request, listener=found, virtual_host=host, found_by=by, reply=Reply(404, "NR", cause))
     action = route.action if route is not None else None
     targets = tuple(target_of(each, snapshot.clusters) for each in getattr(action, "destinations", ()))
     mirrors = tuple(target_of(each, snapshot.clusters) for each in route.mirrors) if route is not None else ()

@@ -77,6 +77,10 @@ def test_a_header_can_be_taken_away():
     assert "accept" not in headers("curl -H 'Accept:' http://a/")
 
 
+def test_a_header_can_be_there_without_a_value():
+    assert headers("curl -H 'X-A;' -A '' http://a/") == {"x-a": "", "accept": "*/*"}
+
+
 def test_a_cookie_file_is_no_cookie():
     assert "cookie" not in headers("curl -b jar.txt http://a/")
 

@@ -324,3 +324,14 @@ def test_the_summary_is_one_line_with_rule_place_and_cluster():
 def test_a_listener_that_is_gone_loses_every_request():
     assert failing(plan(REVIEWS), "0.0.0.0_80", asked()) == 1.0
     assert "no listener" in explain(plan(REVIEWS), "0.0.0.0_80", asked()).reply.cause
+
+
+def test_an_x_forwarded_proto_without_a_value_is_why_no_rule_is_asked():
+    snapshot = plan(REVIEWS, virtual_service("- route: [{destination: {host: reviews}}]"))
+    asked = Request(b"GET", b"/", None, b"reviews", [])
+    asked.managed = {b"x-forwarded-proto": [b""]}
+    made = explain(snapshot, "mesh", asked)
+    assert made.reply is not None
+    assert (made.reply.status, made.reply.flag) == (404, "NR")
+    assert "X-Forwarded-Proto" in made.reply.cause
+    assert not made.considered
