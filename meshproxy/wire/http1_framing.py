@@ -47,10 +47,11 @@ and, from SPECIAL on, whatever else decides something."""
 
 
 class FieldNames(dict[bytes, int]):
-    """The kind of a field by the spelling of its name. Spellings are learned, up to a bound, so that a name costs one
+    """The kind of a field by the spelling of its name. Spellings are learned, up to bounds, so that a name costs one
     look-up: `try: names[name]`, then `learn`."""
 
     BOUND = 1024
+    LONGEST = 256
 
     def __init__(self, kinds: Mapping[bytes, int]) -> None:
         self._kinds = kinds
@@ -63,9 +64,11 @@ class FieldNames(dict[bytes, int]):
         """What is no name decides something too: who reads lines, not fields, must not pass it on."""
         if _TOKEN.fullmatch(name) is None:
             return SPECIAL
-        if len(self) >= self.BOUND:
-            self.clear()
-        kind = self[name] = self._kinds.get(name.lower(), ORDINARY)
+        kind = self._kinds.get(name.lower(), ORDINARY)
+        if len(name) <= self.LONGEST:
+            if len(self) >= self.BOUND:
+                self.clear()
+            self[name] = kind
         return kind
 
 

@@ -39,7 +39,7 @@ _LONGEST = 32 * 1024
 """Of what may go the short way, where bodies are copied."""
 _MOST_LINES = MAX_FIELDS + 1
 _SLASH = ord("/")
-_MOST_HOSTS = 1024
+_MOST_HOSTS, _LONGEST_HOST = 1024, 256
 _hosts: dict[bytes, bytes] = {}
 """Host lines that were found to be valid, and their values."""
 _DOTLESS = PLAIN_TARGET.replace(b".", b"")
@@ -120,9 +120,10 @@ def _host(line: bytes) -> bytes | None:
     host = line.partition(b":")[2].strip(OWS)
     if not valid_host(host):
         return None
-    if len(_hosts) >= _MOST_HOSTS:
-        _hosts.clear()
-    _hosts[line] = host
+    if len(line) <= _LONGEST_HOST:
+        if len(_hosts) >= _MOST_HOSTS:
+            _hosts.clear()
+        _hosts[line] = host
     return host
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from meshproxy.base.headers import BODILESS
 from meshproxy.base.plain import PlainRequest, PlainResponse
+from meshproxy.wire import http1_plain
 from meshproxy.wire.http1_client import ResponseReader
 from meshproxy.wire.http1_framing import MAX_FIELDS
 from meshproxy.wire.http1_plain import read_request, read_response
@@ -202,6 +203,15 @@ def test_a_shape_fits_its_own_heads_only(first: bytes) -> None:
     assert request is not None
     assert request.fields == [(b"User-Agent", b"curl")]
     assert request.host == b"reviews.test:80"
+
+
+def test_neither_many_hosts_nor_long_ones_are_kept() -> None:
+    for host in (*(b"h%d.test" % number for number in range(3000)), b"a" * 1000):
+        request = read_request(GET.replace(b"reviews.test:80", host), b"http", NO_REQUEST)
+        assert request is not None
+        assert request.host == host
+    assert len(http1_plain._hosts) <= 1024
+    assert max(map(len, http1_plain._hosts)) < 300
 
 
 def test_neither_many_shapes_nor_long_ones_are_kept() -> None:
