@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from meshproxy.analysis.codes import finding
 from meshproxy.analysis.membership import is_ambient, is_ambient_namespace
-from meshproxy.analysis.names import quoted
-from meshproxy.analysis.selectors import selects_nothing
+from meshproxy.analysis.selectors import ALL_FOR_EVERY, rivals, selects_nothing
 from meshproxy.analysis.view import Check, Labels, View
 from meshproxy.model.problem import Problem
 from meshproxy.model.sidecar import Sidecar
@@ -24,11 +23,7 @@ def check_defaults(view: View) -> Iterator[Problem]:
     for sidecar in view.catalog.sidecars:
         if not _selector(sidecar) and not is_ambient_namespace(view, sidecar.meta.namespace):
             found[sidecar.meta.namespace].append(sidecar)
-    for namespace, sidecars in found.items():
-        names = quoted(sidecar.meta.name for sidecar in sidecars)
-        for sidecar in sidecars if len(sidecars) > 1 else ():
-            message = f'{names} are all for every workload of namespace "{namespace}": the first of them alone acts'
-            yield finding("IST0111", message, sidecar.at.origin)
+    yield from rivals("IST0111", found, ALL_FOR_EVERY, "")
 
 
 def check_selectors(view: View) -> Iterator[Problem]:
@@ -50,11 +45,8 @@ def check_selectors(view: View) -> Iterator[Problem]:
         for pod in pods:
             if not is_ambient(view, pod):
                 selecting[pod.meta.full_name].append(sidecar)
-    for pod_name, sidecars in selecting.items():
-        for sidecar in sidecars if len(sidecars) > 1 else ():
-            names = quoted(other.meta.name for other in sidecars)
-            message = f'{names} all select Pod "{pod_name}": the first of them alone acts'
-            yield finding("IST0110", message, sidecar.at.field("workload_selector"))
+    message = '{names} all select Pod "{group}": the first of them alone acts'
+    yield from rivals("IST0110", selecting, message, "workload_selector")
 
 
 def _ineffective(sidecar: Sidecar, what: str) -> Problem:

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from meshproxy.analysis.codes import finding
-from meshproxy.analysis.names import quoted
-from meshproxy.analysis.selectors import selects_nothing
+from meshproxy.analysis.selectors import ALL_FOR_EVERY, rivals, selects_nothing
 from meshproxy.analysis.view import Check, View
 from meshproxy.model.problem import Problem
 from meshproxy.model.telemetry import Telemetry
@@ -19,11 +18,7 @@ def check_defaults(view: View) -> Iterator[Problem]:
     for telemetry in view.catalog.telemetries:
         if telemetry.selector is None and not telemetry.has_targets:
             found[telemetry.meta.namespace].append(telemetry)
-    for namespace, telemetries in found.items():
-        names = quoted(telemetry.meta.name for telemetry in telemetries)
-        for telemetry in telemetries if len(telemetries) > 1 else ():
-            message = f'{names} are all for every workload of namespace "{namespace}": the first of them alone acts'
-            yield finding("IST0160", message, telemetry.at.origin)
+    yield from rivals("IST0160", found, ALL_FOR_EVERY, "")
 
 
 def check_selectors(view: View) -> Iterator[Problem]:
@@ -38,11 +33,8 @@ def check_selectors(view: View) -> Iterator[Problem]:
             yield selects_nothing(telemetry.labels, namespace, telemetry.selector.at.field("match_labels"))
         for pod in pods:
             selecting[pod.meta.full_name].append(telemetry)
-    for pod_name, telemetries in selecting.items():
-        names = quoted(telemetry.meta.name for telemetry in telemetries)
-        for telemetry in telemetries if len(telemetries) > 1 else ():
-            message = f'{names} all select Pod "{pod_name}": which of them wins is not defined'
-            yield finding("IST0159", message, telemetry.at.field("selector"))
+    message = '{names} all select Pod "{group}": which of them wins is not defined'
+    yield from rivals("IST0159", selecting, message, "selector")
 
 
 def check_providers(view: View) -> Iterator[Problem]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meshproxy.base.message import FORWARDED_PROTO, Request
+from meshproxy.base.message import Request
 from meshproxy.base.origin import Origin
 from meshproxy.plan.explain_stream import StreamDecision
 from meshproxy.plan.explain_target import Reply, Target, behind_gateways, meant, target_of, usable
 from meshproxy.plan.fault import MILLION
-from meshproxy.plan.listener import Listener, settle_scheme
+from meshproxy.plan.listener import Listener, finds_none, settle_scheme
 from meshproxy.plan.rewrite import DirectResponse, Redirect, location
 from meshproxy.plan.route import Forward, Line, Route, Skipped
 from meshproxy.plan.snapshot import Snapshot
@@ -63,7 +63,7 @@ def explain(snapshot: Snapshot, listener: str, request: Request) -> Decision:
     if found is None or host is None:
         cause = f"there is no listener {listener}" if found is None else _why_no_host(snapshot, found, request)
         return Decision(request=request, listener=found, reply=Reply(404, "NR", cause))
-    if route is None and request.managed.get(FORWARDED_PROTO) == [b""] and not found.is_gateway:
+    if finds_none(request):
         cause = "X-Forwarded-Proto has no value: no rule is asked"
         by = _found_by(host, request)
         return Decision(request=request, listener=found, virtual_host=host, found_by=by, reply=Reply(404, "NR", cause))
@@ -89,9 +89,9 @@ def decide(listener: Listener | None, request: Request) -> tuple[VirtualHost | N
         return None, None
     if listener.is_gateway:
         request.scheme = listener.scheme
-    found = settle_scheme(listener, request)
+    settle_scheme(listener, request)
     host = listener.virtual_hosts.find(request.host)
-    return host, host.routes.find(request) if host is not None and found else None
+    return host, host.routes.find(request) if host is not None and not finds_none(request) else None
 
 
 def failing(snapshot: Snapshot, listener: str, request: Request) -> float:

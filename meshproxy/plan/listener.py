@@ -50,15 +50,19 @@ class Listener:
         return found
 
 
-def settle_scheme(listener: Listener, request: Request) -> bool:
+def settle_scheme(listener: Listener, request: Request) -> None:
     """What `scheme` conditions and redirects see, and X-Forwarded-Proto: a gateway says how the request came, any other
-    listener believes its client, if it says something that can be (Envoy, `ConnectionManagerUtility`). Whether there
-    can be a route: for a client that says nothing there, Envoy has none (`VirtualHostImpl::getRouteFromEntries`)."""
+    listener believes its client, if it says something that can be (Envoy, `ConnectionManagerUtility`)."""
     said = request.managed.get(FORWARDED_PROTO)
     if said is None:
-        return True
+        return
     if listener.is_gateway:
         request.managed = request.managed | {FORWARDED_PROTO: [request.scheme]}
-        return True
-    request.scheme = said[0].lower() if said[0].lower() in _SCHEMES else b"http"
-    return said != [b""]
+    else:
+        request.scheme = said[0].lower() if said[0].lower() in _SCHEMES else b"http"
+
+
+def finds_none(request: Request) -> bool:
+    """Whether there can be no route, when the scheme is settled: for a client that leaves X-Forwarded-Proto empty Envoy
+    looks for none (`VirtualHostImpl::getRouteFromEntries`)."""
+    return request.managed.get(FORWARDED_PROTO) == [b""]

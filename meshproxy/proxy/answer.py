@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import CHUNKED, Response
+from meshproxy.base.plain import PlainResponse
 from meshproxy.plan.route import Destination, Route
 from meshproxy.proxy import heads, local
 from meshproxy.proxy.attempt import Attempting
+from meshproxy.proxy.heads import plain_answer
 from meshproxy.proxy.reply import Reply
 from meshproxy.wire.http1_framing import chunk, forwardable_trailers, last_chunk, response_head
 
 _JOIN_BELOW = 16 * 1024
 """Up to this size head and body are joined for one write; above, copying costs more than a second buffer."""
-
-_SERVICE_TIME = b"x-envoy-upstream-service-time"
-_SHORT = 64
-_SERVICE_TIMES = [(_SERVICE_TIME, b"%d" % ms) for ms in range(_SHORT)]
-"""Most upstreams answer within so many milliseconds."""
 
 
 class Answering(Attempting):
@@ -32,41 +29,33 @@ class Answering(Attempting):
 
     def _send_answer(self, response: Response) -> None:
         """The upstream's, as far as it is there."""
-        took = self.upstream_service_time or 0.0
+        took = int((self.upstream_service_time or 0.0) * 1000)
+        self.details = "via_upstream"
+        if type(response) is PlainResponse and self._is_nearly_plain():
+            self._send_plain(response, took)
+            return
         response.fields += (
             (b"date", response.date or self._context.date),
             self.client.server,
-            _SERVICE_TIMES[ms] if (ms := int(took * 1000)) < _SHORT else (_SERVICE_TIME, b"%d" % ms),
+            (b"x-envoy-upstream-service-time", b"%d" % took),
         )
-        self.details = "via_upstream"
-        small = response.complete and 0 < response.content_length <= _JOIN_BELOW
-        if small and self._is_nearly_plain():
-            self._send_whole(response)
-        else:
-            self._send_response(response)
+        self._send_response(response)
 
     def _is_nearly_plain(self) -> bool:
         """Whether nothing special is asked of the way down, whatever was of the way up."""
         request, route = self.request, self.route
-        asks = route is None or not route.plain or not self.keep or not request.complete
-        return not asks and request.version == b"HTTP/1.1"
+        if route is None or not route.plain or not request.complete or request.version != b"HTTP/1.1":
+            return False
+        return self._context.as_usual and not self.client.blocked
 
-    def _send_whole(self, response: Response) -> None:
-        """The plain case: the answer is here, small and of known length, and the connection is kept. One write."""
-        client, context, fields, parts = self.client, self._context, response.fields, response.body
-        if client.blocked or context.draining or context.explain is not None:
-            self._send_response(response)
-            return
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        length = self.bytes_sent = len(body)
+    def _send_plain(self, response: PlainResponse, took: int) -> None:
+        client, context = self.client, self._context
         self.status = response.status
-        self.response_fields = fields
-        head = response_head(response.status, fields, b"Content-Length: %d\r\n" % length)
-        outbox = context.outbox
-        if outbox.pending:
-            outbox.pending.append((client.transport, head + body))
-        else:
-            outbox.write(client.transport, head + body)
+        self.bytes_sent = response.content_length
+        data = plain_answer(response, client.server_line, context.date, took, self.keep)
+        context.outbox.write(client.transport, data)
+        if context.access_log is not None:
+            self.response_fields = response.sent_fields()
 
     def _send_response(self, response: Response) -> None:
         """The response's head, with what is there of its body."""

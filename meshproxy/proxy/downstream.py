@@ -25,7 +25,6 @@ from meshproxy.wire.http1_plain import DETOUR, read_request
 from meshproxy.wire.http1_server import RequestReader
 
 _SIDECAR, _GATEWAY = (b"server", b"envoy"), (b"server", b"istio-envoy")
-_SIDECAR_LINE, _GATEWAY_LINE = b"server: envoy", b"server: istio-envoy"
 
 
 class Downstream(asyncio.Protocol):
@@ -40,7 +39,7 @@ class Downstream(asyncio.Protocol):
         self._listener = listener
         self.server = _GATEWAY if is_gateway else _SIDECAR
         self.forwarded: Callable[..., Fields] = gateway_fields if is_gateway else sidecar_fields
-        self.server_line = _GATEWAY_LINE if is_gateway else _SIDECAR_LINE
+        self.server_line = b": ".join(self.server)
         self.draws_id = is_gateway
         self.tail = b""
         self.added: Mapping[bytes, bytes] = {}

@@ -18,7 +18,7 @@ from meshproxy.base.headers import IDEMPOTENT
 from meshproxy.base.message import Response
 from meshproxy.plan.cors import Cors
 from meshproxy.plan.fault import Fault
-from meshproxy.plan.listener import settle_scheme
+from meshproxy.plan.listener import finds_none, settle_scheme
 from meshproxy.plan.route import Destination, Forward, Route
 from meshproxy.proxy import forwarding, local, retries
 from meshproxy.proxy.answer import Answering
@@ -93,8 +93,9 @@ class Exchange(Answering):
     def _find_route(self) -> Route:
         request, listener = self.request, self._live.listeners.get(self._listener)
         if listener is not None and request.path != b"*":
+            settle_scheme(listener, request)
             host = listener.virtual_hosts.find(request.host)
-            route = host.routes.find(request) if settle_scheme(listener, request) and host is not None else None
+            route = host.routes.find(request) if host is not None and not finds_none(request) else None
             if route is not None:
                 return route
         raise ProxyError(Kind.NO_ROUTE, Side.LOCAL, "no route")

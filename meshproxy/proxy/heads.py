@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from meshproxy.base.headers import Fields
 from meshproxy.base.message import CHUNKED, Request, Response
+from meshproxy.base.plain import PlainResponse
 from meshproxy.plan.header_ops import HeaderOps, Lookup
 from meshproxy.plan.rewrite import Rewrite
 
@@ -18,6 +19,24 @@ def applied(fields: Fields, operations: Iterable[HeaderOps | None], looking_at: 
             left = ops.strip(fields)
             fields = ops.apply(left, looking_at(left))
     return fields
+
+
+_SHORT = 64
+_SERVICE_TIMES = [b"x-envoy-upstream-service-time: %d" % ms for ms in range(_SHORT)]
+"""Most upstreams answer within so many milliseconds."""
+
+
+def plain_answer(response: PlainResponse, server: bytes, date: bytes, took: int, keep: bool) -> bytes:
+    """The whole of a plain response, with what belongs to it; its `lines` are then what is sent. `took`: in ms."""
+    lines = response.lines
+    if not response.shape.dated:
+        lines.append(b"date: " + date)
+    time = _SERVICE_TIMES[took] if took < _SHORT else b"x-envoy-upstream-service-time: %d" % took
+    if keep:
+        lines += (server, time, b"", response.body[0])
+    else:
+        lines += (server, time, b"connection: close", b"", response.body[0])
+    return b"\r\n".join(lines)
 
 
 def response_framing(request: Request, response: Response, *, keep: bool) -> bytes:

@@ -17,15 +17,12 @@ from meshproxy.proxy.attempt import JUST_NOW
 from meshproxy.proxy.client import Client
 from meshproxy.proxy.context import Context
 from meshproxy.proxy.exchange import Exchange, drawn
+from meshproxy.proxy.heads import plain_answer
 from meshproxy.proxy.record import Views
 from meshproxy.telemetry.record import Picker
 from meshproxy.upstream.cluster import LiveCluster
 from meshproxy.upstream.connection import UpstreamConnection
 from meshproxy.upstream.endpoint import LiveEndpoint
-
-_SHORT = 64
-_SERVICE_TIMES = [b"x-envoy-upstream-service-time: %d" % ms for ms in range(_SHORT)]
-
 
 #: How a log format that is compiled for plain exchanges alone has the attributes of a record: what is the same for all,
 #: and how the rest is found without a call.
@@ -174,16 +171,7 @@ class PlainExchange(Views):
         self.duration = duration = now - self._start
         self.status = response.status
         self.bytes_sent = response.content_length
-        lines = response.lines
-        if not response.shape.dated:
-            lines.append(b"date: " + context.date)
-        took = int(duration * 1000)
-        time = _SERVICE_TIMES[took] if took < _SHORT else b"x-envoy-upstream-service-time: %d" % took
-        if request.keep_alive:
-            lines += (client.server_line, time, b"", response.body[0])
-        else:
-            lines += (client.server_line, time, b"connection: close", b"", response.body[0])
-        data = b"\r\n".join(lines)
+        data = plain_answer(response, client.server_line, context.date, int(duration * 1000), request.keep_alive)
         outbox = context.outbox
         if outbox.pending:
             outbox.pending.append((client.transport, data))

@@ -165,15 +165,9 @@ def _without_query(argument: str, scope: Scope) -> Expression:
     return Expression(f"(z.partition(b'?')[0] if (z := {whole.source}) is not None else None)", Kind.HEADER)
 
 
-_SHORT = [b"%d" % ms for ms in range(64)]
-
-
 def milliseconds(seconds: float | None) -> bytes | None:
-    """As the field has them that tells of the upstream's time; mostly there are few."""
-    if seconds is None:
-        return None
-    ms = int(seconds * 1000)
-    return _SHORT[ms] if ms < 64 else b"%d" % ms
+    """As the field has them that tells of the upstream's time."""
+    return None if seconds is None else b"%d" % int(seconds * 1000)
 
 
 def without_port(address: str) -> str:
